@@ -1,0 +1,78 @@
+"""Conditional requests (RFC 9110 §13): entity-tags made of version numbers, never of clocks or hashes.
+
+A record's tag is `"v7"`. Where the answer also shows what other records say, it is `"v7.s1042"` (s: the registry's
+sequence), and with `.d<day>` where the calendar has a say too. A list's is `"s1042"`. If-Match looks at the v part only.
+"""
+
+from __future__ import annotations
+
+import re
+
+from starlette.requests import Request
+
+from app.kit.errors import Malformed
+from app.kit.records import ANYTHING, Expected
+
+_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)|\s*,')
+_VERSION = re.compile(r"v([1-9][0-9]{0,17})(?:\.[sd][0-9]+)*", re.ASCII)
+_LONGEST = 4_000
+
+
+def etag(version: int | None = None, sequence: int | None = None, day: str | None = None) -> str:
+    """The entity-tag of what these numbers determine."""
+    parts = (
+        f"v{version}" if version is not None else "",
+        f"s{sequence}" if sequence is not None else "",
+        f"d{day}" if day else "",
+    )
+    return '"' + ".".join(part for part in parts if part) + '"'
+
+
+def expected(request: Request) -> Expected:
+    """The versions that If-Match accepts; None without the header. A weak tag matches nothing (RFC 9110 §13.1.1).
+    Raises Malformed."""
+    header = _header(request, "if-match")
+    if header is None:
+        return None
+    if header.strip() == "*":
+        return ANYTHING
+    tags = _tags(header)
+    if tags is None:
+        raise Malformed('If-Match is neither * nor a list of entity-tags such as "v7".')
+    versions = (_VERSION.fullmatch(tag) for weak, tag in tags if not weak)
+    return frozenset(int(match[1]) for match in versions if match)
+
+
+def creates(request: Request) -> bool:
+    """Whether If-None-Match: * says that nothing may be there yet. Raises Malformed for anything else in it."""
+    header = _header(request, "if-none-match")
+    if header is not None and header.strip() != "*":
+        raise Malformed("With PUT, If-None-Match can only be *: create, if nothing is there.")
+    return header is not None
+
+
+def unchanged(request: Request, tag: str) -> bool:
+    """Whether the client has this very answer already: 304. A header that cannot be read is as if it was not there."""
+    header = _header(request, "if-none-match")
+    if header is None:
+        return False
+    return header.strip() == "*" or any(f'"{known}"' == tag for _, known in _tags(header) or ())
+
+
+def _header(request: Request, name: str) -> str | None:
+    values = request.headers.getlist(name)
+    return ", ".join(values) if values else None
+
+
+def _tags(header: str) -> list[tuple[bool, str]] | None:
+    """The list of (weak, opaque tag) in a header; None where it is no such list."""
+    found: list[tuple[bool, str]] = []
+    position = 0
+    while position < len(header):
+        match = _TAG.match(header, position)
+        if match is None or len(header) > _LONGEST:
+            return None
+        if match[2] is not None:
+            found.append((match[1] is not None, match[2]))
+        position = match.end()
+    return found or None

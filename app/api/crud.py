@@ -1,0 +1,222 @@
+"""The routes that every noun has, from its description. One function a verb; the work is the door's."""
+
+# No postponed annotations here: FastAPI reads those of the routes, and the classes in them are known only per noun.
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api import conditional, deps, openapi
+from app.api.strict import JSON, MERGE_PATCH, StrictRoute, read_object
+from app.kit import history, records, views
+from app.kit.db import Transaction
+from app.kit.errors import Invalid, NotFound, PreconditionMissing, Stale
+from app.kit.fields import CommaSeparated
+from app.kit.filters import ListQuery
+from app.kit.records import Expected, Page, Snapshot, Stored
+from app.kit.resource import Resource
+from app.kit.text import is_slug
+
+
+class RecordQuery(BaseModel):
+    """The shape of one record."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fields: Annotated[list[str] | None, CommaSeparated] = Field(default=None, description="Only these fields.")
+    include: Annotated[list[str] | None, CommaSeparated] = Field(
+        default=None, description="Also answer the records that these references name, under `included`."
+    )
+
+
+def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRouter:  # noqa: C901  # nine routes in a row
+    """All ordinary routes of a noun. `resources` is where `include` finds the others."""
+    router = APIRouter(prefix=f"/v1/{resource.plural}", tags=[resource.plural], route_class=StrictRoute)
+    query_class = resource.query
+    record_path = f"/{{{resource.key_name}}}"
+    by_key = Path(alias=resource.key_name, description=f"Id or slug of the {resource.name}.")
+    about = openapi.Operations(resource)
+
+    @router.get("", **about.browse)
+    async def browse(request: Request, query: Annotated[query_class, Query()]) -> Response:  # type: ignore[valid-type]
+        return await _browse(request, resource, resources, query)
+
+    @router.post("", **about.create)
+    async def create(request: Request) -> Response:
+        author = deps.author(request)
+        document = await read_object(request, types=(JSON,), limit=deps.settings(request).max_body_bytes)
+        data = records.validated(resource, document)
+        stored = await deps.writing(request, lambda tx: records.create(tx, resource, data), author)
+        return _created(request, resource, stored)
+
+    @router.get(record_path, **about.fetch)
+    async def fetch(request: Request, query: Annotated[RecordQuery, Query()], record: str = by_key) -> Response:
+        return await _fetch(request, resource, resources, record, query)
+
+    @router.put(record_path, **about.replace)
+    async def replace(request: Request, record: str = by_key) -> Response:
+        author, expected, create_it = deps.author(request), conditional.expected(request), conditional.creates(request)
+        document = await read_object(request, types=(JSON,), limit=deps.settings(request).max_body_bytes)
+        stored = await deps.writing(
+            request,
+            lambda tx: _put(tx, resource, record, document, None if create_it else expected, create_it=create_it),
+            author,
+        )
+        return _created(request, resource, stored) if create_it else _answer(stored)
+
+    @router.patch(record_path, **about.patch)
+    async def patch(request: Request, record: str = by_key) -> Response:
+        author, expected = deps.author(request), conditional.expected(request)
+        changes = await read_object(request, types=(MERGE_PATCH, JSON), limit=deps.settings(request).max_body_bytes)
+        work = lambda tx: records.change(tx, resource, record, lambda old: merge(old, changes), expected)  # noqa: E731
+        return _answer(await deps.writing(request, work, author))
+
+    @router.delete(record_path, **about.withdraw)
+    async def withdraw(request: Request, record: str = by_key) -> Response:
+        author, expected = deps.author(request), conditional.expected(request)
+        stored = await deps.writing(request, lambda tx: records.withdraw(tx, resource, record, expected), author)
+        return Response(status_code=204, headers={"ETag": conditional.etag(stored.version)})
+
+    @router.post(f"{record_path}/restore", **about.restore)
+    async def restore(request: Request, record: str = by_key) -> Response:
+        author = deps.author(request)
+        expected = conditional.expected(request) or records.ANYTHING
+        return _answer(await deps.writing(request, lambda tx: records.restore(tx, resource, record, expected), author))
+
+    @router.get(f"{record_path}/revisions", **about.revisions)
+    async def revisions(
+        request: Request, query: Annotated[history.HistoryQuery, Query()], record: str = by_key
+    ) -> Response:
+        found = await deps.reading(request, lambda tx: history.of_record(tx, resource, record, query))
+        return list_answer(found.items, next_page(request, found.next), conditional.etag(found.version, found.sequence))
+
+    @router.get(f"{record_path}/revisions/{{version}}", **about.revision)
+    async def revision(
+        request: Request, version: Annotated[str, Path(pattern=r"^[1-9][0-9]{0,8}$")], record: str = by_key
+    ) -> Response:
+        body = await deps.reading(request, lambda tx: history.revision(tx, resource, record, int(version)))
+        return deps.answer(body, conditional.etag(int(version)))
+
+    return router
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """JSON merge patch (RFC 7396 §2): null removes, an object merges, anything else replaces."""
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(target) if isinstance(target, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merge(result.get(name), value)
+    return result
+
+
+# --- what the routes do ---------------------------------------------------------------------------------------------
+
+
+async def _fetch(
+    request: Request, resource: Resource[Any], resources: views.Resources, key: str, query: RecordQuery
+) -> Response:
+    def work(tx: Transaction) -> tuple[bytes, str]:
+        stored = records.fetch(tx, resource, key)
+        depends = resource.computed is not None or bool(query.include)
+        tag = conditional.etag(stored.version, tx.sequence() if depends else None, _day(tx, resource))
+        if conditional.unchanged(request, tag):
+            return b"", tag
+        return _shaped(tx, resource, resources, stored.body, query), tag
+
+    body, tag = await deps.reading(request, work)
+    return deps.answer(body, tag) if body else deps.not_modified(tag)
+
+
+def _shaped(
+    tx: Transaction, resource: Resource[Any], resources: views.Resources, body: bytes, query: RecordQuery
+) -> bytes:
+    if query.fields is None and not query.include:
+        return body
+    shown = views.picked(resource, [body], query.fields)[0]
+    if not query.include:
+        return msgspec.json.encode(shown)
+    included = msgspec.json.encode(views.included(tx, resources, resource, [body], query.include))
+    return msgspec.json.encode(shown)[:-1] + b',"included":' + included + b"}"
+
+
+async def _browse(request: Request, resource: Resource[Any], resources: views.Resources, query: ListQuery) -> Response:
+    def work(tx: Transaction) -> tuple[Page | None, list[Any], Any, str]:
+        tag = conditional.etag(sequence=tx.sequence(), day=_day(tx, resource))
+        if conditional.unchanged(request, tag):
+            return None, [], None, tag
+        page = records.browse(tx, resource, query)
+        items = views.picked(resource, page.items, query.fields)
+        extra = views.included(tx, resources, resource, page.items, query.include) if query.include else None
+        return page, items, extra, tag
+
+    page, items, extra, tag = await deps.reading(request, work)
+    if page is None:
+        return deps.not_modified(tag)
+    return list_answer(items, next_page(request, page.next), tag, total=page.total, included=extra)
+
+
+def list_answer(items: list[Any], following: str | None, tag: str, **more: Any) -> Response:
+    """A page: its items, the address of the next (in the body and as RFC 8288 Link), and `more` where there is any."""
+    body = {"items": items, "next": following} | {name: value for name, value in more.items() if value is not None}
+    headers = {"Link": f'<{following}>; rel="next"'} if following else None
+    return deps.answer(msgspec.json.encode(body), tag, headers=headers)
+
+
+def next_page(request: Request, position: str | int | None, parameter: str = "cursor") -> str | None:
+    """The address of the page at `position`: this one's, with that in `parameter`; None where there is none."""
+    if position is None:
+        return None
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != parameter]
+    return f"{request.url.path}?{urlencode([*kept, (parameter, position)], safe=',:/')}"
+
+
+def _day(tx: Transaction, resource: Resource[Any]) -> str | None:
+    """Today, for nouns whose computed fields the calendar moves."""
+    return tx.today.strftime("%Y%m%d") if resource.computed is not None else None
+
+
+def _answer(stored: Stored) -> Response:
+    return deps.answer(stored.body, conditional.etag(stored.version))
+
+
+def _created(request: Request, resource: Resource[Any], stored: Stored) -> Response:
+    location = deps.path(request, f"/v1/{resource.plural}/{stored.slug}")
+    return deps.answer(stored.body, conditional.etag(stored.version), status=201, headers={"Location": location})
+
+
+def _put(
+    tx: Transaction, resource: Resource[Any], key: str, document: Snapshot, expected: Expected, *, create_it: bool
+) -> Stored:
+    """PUT: replace with If-Match, create with If-None-Match: *. See docs/http.md for the table."""
+    try:
+        row = records.locate(tx, resource, key)
+    except NotFound:
+        return _put_new(tx, resource, key, document, expected, create_it=create_it)
+    if row.withdrawn_at is not None:
+        raise records.gone(tx, resource, row)
+    if create_it:
+        raise Stale(f"{row.slug} exists already.", version=row.version, changed=[])
+    return records.change(tx, resource, key, lambda _: document, expected)
+
+
+def _put_new(
+    tx: Transaction, resource: Resource[Any], key: str, document: Snapshot, expected: Expected, *, create_it: bool
+) -> Stored:
+    if not create_it:
+        if expected is None:
+            raise PreconditionMissing(f"Nothing is at {key[:100]!r}. To create it, send If-None-Match: *.")
+        raise Stale(f"Nothing is at {key[:100]!r}, so no version of it can match.", changed=[])
+    if not is_slug(key):
+        raise Invalid.parameter("path", "slug", "A new record is put under a slug: a-z, 0-9 and hyphens.")
+    data = records.validated(resource, document)
+    if data.slug not in (None, key):
+        raise Invalid.at("/slug", "slug_differs", "The slug in the body is not the one in the path.")
+    return records.create(tx, resource, data, slug=key)

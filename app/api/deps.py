@@ -1,0 +1,76 @@
+"""What every route needs: the database off the event loop, the author of a write, the answer's form."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
+
+from fastapi import Request, Response
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
+from app.auth import policy
+from app.kit.db import Author, Database, Work
+from app.kit.errors import Malformed
+from app.kit.text import clean
+from app.settings import Settings
+
+T = TypeVar("T")
+REASON_LENGTH = 500
+
+
+def database(request: Request) -> Database:
+    found: Database = request.app.state.database
+    return found
+
+
+def settings(request: Request) -> Settings:
+    found: Settings = request.app.state.settings
+    return found
+
+
+async def reading(request: Request, work: Work[T]) -> T:
+    """Run `work` on a snapshot, on another thread: one hop for the whole request."""
+    return await asyncio.wrap_future(database(request).submit_read(work))
+
+
+async def writing(request: Request, work: Work[T], author: Author, *, dry_run: bool = False) -> T:
+    """Run `work` in a writing transaction; it is committed when this returns."""
+    return await asyncio.wrap_future(database(request).submit_write(work, author, dry_run=dry_run))
+
+
+def author(request: Request) -> Author:
+    """Who writes. Raises Forbidden; Malformed for a Change-Reason that cannot be read."""
+    client = request.client
+    return policy.writer(client.host if client else None, request.headers.get("host", ""), change_reason(request))
+
+
+def change_reason(request: Request) -> str | None:
+    """The header Change-Reason: ASCII, or UTF-8 percent-encoded. Raises Malformed."""
+    header = request.headers.get("change-reason")
+    if header is None:
+        return None
+    try:
+        reason = clean(unquote_to_bytes(header.encode("latin-1")).decode())
+    except (UnicodeDecodeError, PydanticCustomError, ValidationError):
+        raise Malformed("Change-Reason is not percent-encoded UTF-8 in one line.") from None
+    if len(reason) > REASON_LENGTH:
+        raise Malformed(f"Change-Reason may have {REASON_LENGTH} characters.")
+    return reason or None
+
+
+def path(request: Request, target: str) -> str:
+    """The address of `target` under the prefix that a proxy may have put in front. A path, so that no scheme or host
+    can be got wrong."""
+    return f"{request.scope.get('root_path', '')}{target}"
+
+
+def answer(body: bytes, tag: str, *, status: int = 200, headers: dict[str, Any] | None = None) -> Response:
+    """JSON with its entity-tag. May be kept, must be revalidated."""
+    return Response(body, status, {"ETag": tag, "Cache-Control": "no-cache", **(headers or {})}, "application/json")
+
+
+def not_modified(tag: str) -> Response:
+    """304: the client has it."""
+    return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache"})

@@ -1,0 +1,367 @@
+"""OpenAPI 3.1 as a product: every operation has an id, a summary, every answer including its problems, and an example."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from app.api.problems import MEDIA_TYPE, TYPES, Problem
+from app.kit import views
+from app.kit.resource import Resource
+
+_REF = "#/components/schemas/{model}"
+EXAMPLE_META = {
+    "id": "01935f7e-8c00-7000-8000-000000000001",
+    "version": 1,
+    "created_at": "2026-11-25T09:00:00Z",
+    "updated_at": "2026-11-25T09:00:00Z",
+}
+READ = ("malformed-request", "invalid", "internal-error", "unavailable")
+WRITE = (*READ, "forbidden")
+CONDITIONAL_WRITE = (*WRITE, "conflict", "gone", "precondition-failed", "precondition-required")
+BODY = ("body-too-large", "unsupported-media-type")
+
+ETAG = {"ETag": {"description": "The entity-tag of this answer (RFC 9110).", "schema": {"type": "string"}}}
+LOCATION = {
+    "Location": {"description": "Address of the new record.", "schema": {"type": "string", "format": "uri-reference"}}
+}
+LINK = {"Link": {"description": 'The next page, `rel="next"` (RFC 8288).', "schema": {"type": "string"}}}
+
+IF_MATCH = {
+    "name": "If-Match", "in": "header", "required": True, "schema": {"type": "string"}, "example": "*",
+    "description": 'The ETag that you last saw, e.g. `"v7"`; `*`: whatever is there. Without it 428, with an old one 412.',
+}  # fmt: skip
+IF_MATCH_OPTIONAL = {**IF_MATCH, "required": False}
+IF_NONE_MATCH_CREATE = {
+    "name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string", "enum": ["*"]},
+    "description": "`*`: create the record; 412 when one is there. Then without If-Match.",
+}  # fmt: skip
+IF_NONE_MATCH = {
+    "name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"},
+    "description": "An ETag that you have: 304 while it still holds.",
+}  # fmt: skip
+CHANGE_REASON = {
+    "name": "Change-Reason", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 1500},
+    "description": "Why; kept in the history. ASCII, or UTF-8 percent-encoded.",
+}  # fmt: skip
+
+
+def problems(slugs: Iterable[str]) -> dict[int | str, dict[str, Any]]:
+    """The responses for these problem types, one a status."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for kind in sorted((TYPES[slug] for slug in slugs), key=lambda kind: kind.status):
+        example = {
+            "type": f"/problems/{kind.slug}",
+            "title": kind.title,
+            "status": kind.status,
+            "detail": kind.about,
+            "errors": [],
+        }
+        content = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}, "example": example}}
+        responses.setdefault(kind.status, {"description": f"{kind.title}.", "content": content})
+    return responses
+
+
+def json_body(schema: Mapping[str, Any], types: Sequence[str], *, example: Any = None) -> dict[str, Any]:
+    """A required request body."""
+    content: dict[str, Any] = {"schema": schema}
+    if example is not None:
+        content["example"] = example
+    return {"required": True, "content": dict.fromkeys(types, content)}
+
+
+def ok(
+    description: str, schema: Mapping[str, Any], *, headers: Mapping[str, Any] = ETAG, example: Any = None
+) -> dict[str, Any]:
+    """A response with a JSON document."""
+    content: dict[str, Any] = {"schema": schema}
+    if example is not None:
+        content["example"] = example
+    return {"description": description, "headers": dict(headers), "content": {"application/json": content}}
+
+
+def ref(model: type[BaseModel] | str) -> dict[str, Any]:
+    return {"$ref": _REF.format(model=model if isinstance(model, str) else model.__name__)}
+
+
+def operation(
+    name: str, summary: str, description: str, responses: Mapping[int | str, Any], *, status: int = 200,
+    parameters: Sequence[Any] = (), body: Any = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The arguments of a route's decorator."""
+    extra: dict[str, Any] = {}
+    if parameters:
+        extra["parameters"] = list(parameters)
+    if body is not None:
+        extra["requestBody"] = body
+    return {
+        "operation_id": name, "summary": summary, "description": description, "responses": dict(responses),
+        "status_code": status, "response_model": None, "openapi_extra": extra or None,
+    }  # fmt: skip
+
+
+class Operations:
+    """What OpenAPI says of a noun's ordinary routes."""
+
+    def __init__(self, resource: Resource[Any]) -> None:
+        self.noun = resource
+        self.a = ("an " if resource.name[0] in "aeiou" else "a ") + resource.name
+        self.one = resource.name.title().replace(" ", "")
+        self.many = resource.plural.replace("-", " ").title().replace(" ", "")
+        self.out, self.into = ref(resource.read), ref(resource.write)
+        self.example = resource.write.model_json_schema().get("examples", [None])[0]
+
+    @property
+    def browse(self) -> dict[str, Any]:
+        text = f"A page of {self.noun.plural}, by any of the filters. Follow `next` for the rest; it is null on the last page."
+        page = ok("A page.", ref(f"{self.one}Page"), headers=ETAG | LINK)
+        responses = {200: page, 304: NOT_MODIFIED, **problems(READ)}
+        return operation(f"list{self.many}", f"List {self.noun.plural}", text, responses, parameters=[IF_NONE_MATCH])
+
+    @property
+    def create(self) -> dict[str, Any]:
+        text = f"Create {self.a}. The slug is derived from its name when none is given."
+        responses = {201: ok("Created.", self.out, headers=ETAG | LOCATION), **problems((*WRITE, *BODY, "conflict"))}
+        body = json_body(self.into, ["application/json"], example=self.example)
+        return operation(
+            f"create{self.one}", f"Create {self.a}", text, responses, status=201, parameters=[CHANGE_REASON], body=body
+        )
+
+    @property
+    def fetch(self) -> dict[str, Any]:
+        text = f"The {self.noun.name} with this slug or id. What is answered can be edited and sent back with PUT."
+        responses = {200: ok("The record.", self.out), 304: NOT_MODIFIED, **problems((*READ, "not-found", "gone"))}
+        return operation(f"get{self.one}", f"Get {self.a}", text, responses, parameters=[IF_NONE_MATCH])
+
+    @property
+    def replace(self) -> dict[str, Any]:
+        text = (
+            "With If-Match: replace the record as a whole. With `If-None-Match: *`: create it under this slug. "
+            "Read-only fields may be sent back as they were read."
+        )
+        responses = {
+            200: ok("Replaced, or unchanged.", self.out),
+            201: ok("Created.", self.out, headers=ETAG | LOCATION),
+            **problems((*CONDITIONAL_WRITE, *BODY)),
+        }
+        parameters = [IF_MATCH_OPTIONAL, IF_NONE_MATCH_CREATE, CHANGE_REASON]
+        body = json_body(self.into, ["application/json"], example=self.example)
+        return operation(
+            f"replace{self.one}", f"Replace {self.a}, or create it", text, responses, parameters=parameters, body=body
+        )
+
+    @property
+    def patch(self) -> dict[str, Any]:
+        text = (
+            "Change some fields by a JSON merge patch (RFC 7396): null clears a field, a list is replaced whole. The result "
+            "is validated as a whole. A patch that changes nothing writes nothing."
+        )
+        responses = {
+            200: ok("Changed, or unchanged.", self.out),
+            **problems(
+                (*WRITE, *BODY, "not-found", "conflict", "gone", "precondition-failed", "precondition-required")
+            ),
+        }
+        types = ["application/merge-patch+json", "application/json"]
+        body = json_body(ref(f"{self.one}Patch"), types, example={})
+        return operation(
+            f"patch{self.one}", f"Change {self.a}", text, responses, parameters=[IF_MATCH, CHANGE_REASON], body=body
+        )
+
+    @property
+    def withdraw(self) -> dict[str, Any]:
+        text = (
+            "Take the record out. It keeps its id, slug and history; reading it answers 410 with a tombstone, and `restore` "
+            "brings it back. While others refer to it: 409, naming them."
+        )
+        responses = {
+            204: {"description": "Withdrawn.", "headers": ETAG},
+            **problems((*CONDITIONAL_WRITE, "not-found")),
+        }
+        return operation(
+            f"withdraw{self.one}",
+            f"Withdraw {self.a}",
+            text,
+            responses,
+            status=204,
+            parameters=[IF_MATCH, CHANGE_REASON],
+        )
+
+    @property
+    def restore(self) -> dict[str, Any]:
+        text = "Bring a withdrawn record back, through the same rules as any write. One that is there stays as it is."
+        responses = {
+            200: ok("The record.", self.out),
+            **problems((*WRITE, "not-found", "conflict", "precondition-failed")),
+        }
+        return operation(
+            f"restore{self.one}", f"Restore {self.a}", text, responses, parameters=[IF_MATCH_OPTIONAL, CHANGE_REASON]
+        )
+
+    @property
+    def revisions(self) -> dict[str, Any]:
+        text = "Every write of the record, newest first: who, when, why, and which fields. Also of a withdrawn record."
+        responses = {200: ok("A page.", ref("RevisionPage"), headers=ETAG | LINK), **problems((*READ, "not-found"))}
+        return operation(f"list{self.one}Revisions", f"List the revisions of {self.a}", text, responses)
+
+    @property
+    def revision(self) -> dict[str, Any]:
+        text = "One revision, with the record as it was then."
+        responses = {200: ok("The revision.", ref(f"{self.one}Revision")), **problems((*READ, "not-found"))}
+        return operation(f"get{self.one}Revision", f"Get a revision of {self.a}", text, responses)
+
+
+NOT_MODIFIED = {"description": "Not modified: your copy still holds.", "headers": ETAG}
+
+REVISION: dict[str, Any] = {
+    "type": "object",
+    "title": "Revision",
+    "description": "One write of one record.",
+    "properties": {
+        "sequence": {
+            "type": "integer",
+            "description": "Number of the write in the registry, in commit order, without gaps.",
+        },
+        "noun": {"type": "string"},
+        "id": {"type": "string", "format": "uuid"},
+        "slug": {"type": "string"},
+        "version": {"type": "integer"},
+        "action": {"type": "string", "enum": ["created", "changed", "withdrawn", "restored"]},
+        "at": {"type": "string", "format": "date-time"},
+        "author": {"type": "string"},
+        "reason": {"type": ["string", "null"]},
+        "changed": {"type": "array", "items": {"type": "string"}, "description": "Fields that this write changed."},
+    },
+    "required": ["sequence", "noun", "id", "slug", "version", "action", "at", "author", "reason", "changed"],
+}
+
+
+def page_of(items: Mapping[str, Any], description: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": description,
+        "properties": {
+            "items": {"type": "array", "items": dict(items)},
+            "next": {
+                "type": ["string", "null"],
+                "format": "uri-reference",
+                "description": "Address of the next page; null on the last.",
+            },
+            "total": {"type": "integer", "description": "Size of the whole list, with `count=true`."},
+            "included": {
+                "type": "object",
+                "description": "With `include`: noun → slug → record.",
+                "additionalProperties": True,
+            },
+        },
+        "required": ["items", "next"],
+    }
+
+
+def schemas(resources: Iterable[Resource[Any]], others: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    """The components: every class once, and what follows from a noun's classes."""
+    nouns = list(resources)
+    classes = [cls for noun in nouns for cls in (noun.write, noun.read)]
+    _, definitions = models_json_schema([(cls, "validation") for cls in (*classes, *others)], ref_template=_REF)
+    found: dict[str, Any] = dict(definitions["$defs"])
+    found["Revision"] = REVISION
+    found["RevisionPage"] = page_of(ref("Revision"), "A page of revisions, the newest first.")
+    for noun in nouns:
+        one = Operations(noun).one
+        out = found[noun.read.__name__]
+        out["required"] = list(out["properties"])
+        out["properties"]["withdrawn_at"] = {
+            "type": "string", "format": "date-time", "description": "Only in lists with `withdrawn=`: when it was withdrawn.",
+        }  # fmt: skip
+        out["properties"]["included"] = {
+            "type": "object",
+            "additionalProperties": True,
+            "description": "Only with `include`.",
+        }
+        found[f"{one}Page"] = page_of(ref(noun.read), f"A page of {noun.plural}.")
+        found[f"{one}Patch"] = _patch(found[noun.write.__name__], noun.name)
+        found[f"{one}Revision"] = {
+            "description": f"A revision of a {noun.name}, with the record as it was.",
+            "allOf": [
+                ref("Revision"),
+                {"type": "object", "properties": {"record": {"type": "object"}}, "required": ["record"]},
+            ],
+        }
+    return found
+
+
+def _patch(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A merge patch of a class: every field may be missing, and null clears it."""
+    patch = copy.deepcopy(dict(schema))
+    for key in ("required", "examples"):
+        patch.pop(key, None)
+    patch["description"] = f"A JSON merge patch of a {name}: only the fields to change; null clears one."
+    return patch
+
+
+def build(
+    app: FastAPI, resources: Sequence[Resource[Any]], examples: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The document. `examples`: a record of each noun, as the seed has it."""
+    document = get_openapi(
+        title=app.title, version=app.version, openapi_version="3.1.0", summary=app.summary,
+        description=app.description, routes=app.routes, tags=app.openapi_tags,
+    )  # fmt: skip
+    document.setdefault("components", {})["schemas"] = schemas(resources, [Problem, *app.state.schemas])
+    for noun in resources:
+        _finish_noun(document["paths"], noun, examples.get(noun.plural))
+    for path in document["paths"].values():
+        for item in path.values():
+            for parameter in item.get("parameters", []):
+                if _is_array(parameter["schema"]):
+                    parameter |= {"style": "form", "explode": False}
+    return document
+
+
+def _is_array(schema: Mapping[str, Any]) -> bool:
+    return schema.get("type") == "array" or any(part.get("type") == "array" for part in schema.get("anyOf", ()))
+
+
+def _finish_noun(paths: dict[str, Any], noun: Resource[Any], example: Mapping[str, Any] | None) -> None:
+    """What only the description knows: allowed sorts, fields and includes; and the seed's record as the example."""
+    collection, record = f"/v1/{noun.plural}", f"/v1/{noun.plural}/{{{noun.key_name}}}"
+    allowed = {
+        "sort": {"type": "string", "enum": [sign + name for name in noun.sorts for sign in ("", "-")]},
+        "fields": {"type": "array", "items": {"type": "string", "enum": list(noun.read.model_fields)}},
+        "include": {"type": "array", "items": {"type": "string", "enum": list(views.paths(noun))}},
+    }
+    for item in (paths[collection]["get"], paths[record]["get"]):
+        for parameter in item["parameters"]:
+            parameter["schema"] = allowed.get(parameter["name"], parameter["schema"])
+    if example is not None:
+        _show_example(paths, noun, example, collection, record)
+
+
+def _show_example(
+    paths: dict[str, Any], noun: Resource[Any], example: Mapping[str, Any], collection: str, record: str
+) -> None:
+    shown = EXAMPLE_META | _defaults(noun.read) | dict(example)
+    for parameter in _parameters(paths, record):
+        if parameter["name"] == noun.key_name:
+            parameter["example"] = example["slug"]
+    for verb in ("get", "put", "patch"):
+        paths[record][verb]["responses"]["200"]["content"]["application/json"]["example"] = shown
+    page = paths[collection]["get"]["responses"]["200"]["content"]["application/json"]
+    page["example"] = {"items": [shown], "next": None}
+
+
+def _defaults(cls: type[BaseModel]) -> dict[str, Any]:
+    optional = {name: info for name, info in cls.model_fields.items() if not info.is_required()}
+    return {name: info.get_default(call_default_factory=True, validated_data={}) for name, info in optional.items()}
+
+
+def _parameters(paths: Mapping[str, Any], below: str) -> Iterator[dict[str, Any]]:
+    for path, items in paths.items():
+        for item in items.values() if path.startswith(below) else ():
+            yield from item["parameters"]

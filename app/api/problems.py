@@ -1,0 +1,242 @@
+"""Problems: every error that leaves the registry is an RFC 9457 document of one of these types."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from app.api.conditional import etag
+from app.kit import errors
+from app.kit.errors import Fault, RegistryError
+from app.kit.records import faults_of
+
+MEDIA_TYPE = "application/problem+json"
+log = logging.getLogger("concord")
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """A kind of error: its slug is its address under /problems/."""
+
+    slug: str
+    status: int
+    title: str
+    about: str
+
+
+TYPES: dict[str, ProblemType] = {
+    row.slug: row
+    for row in (
+        ProblemType("malformed-request", 400, "The request cannot be read",
+            "Its syntax, encoding or a header is broken. `errors` says where. Nothing was changed."),
+        ProblemType("unknown-parameter", 400, "Unknown parameter",
+            "A query parameter, sort or field name is not one of this list's. `errors` names what is allowed."),
+        ProblemType("invalid-cursor", 400, "Invalid cursor",
+            "A cursor belongs to the list, the filters and the sort that made it. Begin again without it, then follow `next`."),
+        ProblemType("forbidden", 403, "Not allowed",
+            "The caller may not do this. Until API keys exist, writing is open on the registry's own machine only."),
+        ProblemType("not-found", 404, "Not found", "No record, and no page, has this address."),
+        ProblemType("method-not-allowed", 405, "Method not allowed", "The header Allow lists what this address understands."),
+        ProblemType("conflict", 409, "Conflict with another record",
+            "A name, identifier or slug is taken (`existing`), or the record is still in use (`used_by`)."),
+        ProblemType("gone", 410, "Withdrawn",
+            "The record was withdrawn: `tombstone` says when, by whom and why. POST to its `restore` brings it back."),
+        ProblemType("precondition-failed", 412, "The record has changed",
+            "It is no longer the version that If-Match names. `version` is the current one, `changed` lists the fields that "
+            "others wrote since. Read it again, apply your change, and send it with the new ETag."),
+        ProblemType("body-too-large", 413, "Body too large", "The request body is longer than this registry reads."),
+        ProblemType("unsupported-media-type", 415, "Unsupported media type",
+            "Bodies are JSON: application/json, and for PATCH also application/merge-patch+json (RFC 7396), in UTF-8."),
+        ProblemType("invalid", 422, "The request breaks a rule",
+            "It can be read, and a field or parameter has a value that is not allowed. `errors` lists every one."),
+        ProblemType("precondition-required", 428, "Say which version you mean",
+            "PUT, PATCH and DELETE need If-Match with the ETag last seen, so that no update is lost. `*`: whatever is there."),
+        ProblemType("internal-error", 500, "An error of the registry",
+            "Not the request's fault. The `error_id` finds it in the server's log. The write was not stored."),
+        ProblemType("unavailable", 503, "The database does not answer",
+            "Try again after Retry-After seconds. Nothing was changed by this request, unless it was lost while being stored; "
+            "reading the record tells."),
+    )
+}  # fmt: skip
+
+# One row an exception: which problem it is.
+MAPPING: dict[type[RegistryError], str] = {
+    errors.Malformed: "malformed-request",
+    errors.Forbidden: "forbidden",
+    errors.NotFound: "not-found",
+    errors.Conflict: "conflict",
+    errors.Gone: "gone",
+    errors.Stale: "precondition-failed",
+    errors.Invalid: "invalid",
+    errors.PreconditionMissing: "precondition-required",
+    errors.Unavailable: "unavailable",
+}
+_OF_STATUS = {row.status: slug for slug, row in reversed(TYPES.items())}
+_HEADERS = {"unavailable": {"Retry-After": "1"}}
+
+
+class ProblemError(BaseModel):
+    """One fault: a JSON Pointer into the body, or the name of a parameter."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str = Field(description="Stable; for programs.")
+    message: str = Field(description="For people.")
+    pointer: str | None = Field(default=None, description="JSON Pointer (RFC 6901) into the request body.")
+    parameter: str | None = Field(default=None, description="Query parameter or header.")
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 says."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(
+        description="Address of a page that explains this kind of problem.",
+        json_schema_extra={"format": "uri-reference"},
+    )
+    title: str
+    status: int
+    detail: str
+    instance: str | None = Field(default=None, description="The path that was asked for.")
+    errors: list[ProblemError] = Field(default=[], description="Every fault that was found.")
+
+
+def problem(
+    request: Request,
+    slug: str,
+    detail: str,
+    *,
+    faults: Iterable[Fault] = (),
+    extra: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    status: int | None = None,
+) -> Response:
+    """The response for a problem of type `slug`."""
+    kind = TYPES[slug]
+    root = request.scope.get("root_path", "")
+    body = {
+        "type": f"{root}/problems/{slug}",
+        "title": kind.title,
+        "status": status or kind.status,
+        "detail": detail,
+        "instance": request.url.path,
+        "errors": [
+            {
+                name: value
+                for name, value in (
+                    ("code", f.code),
+                    ("message", f.message),
+                    ("pointer", f.pointer),
+                    ("parameter", f.parameter),
+                )
+                if value is not None
+            }
+            for f in faults
+        ],
+        **(extra or {}),
+    }
+    return Response(
+        _utf8(body),
+        status or kind.status,
+        {"Cache-Control": "no-store", **_HEADERS.get(slug, {}), **(headers or {})},
+        MEDIA_TYPE,
+    )
+
+
+def _utf8(body: Any) -> bytes:
+    """JSON that is valid UTF-8, whatever the request held: a lone surrogate cannot be encoded, and is shown escaped."""
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_escaped(body))
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(item) for key, item in value.items()}
+    return [_escaped(item) for item in value] if isinstance(value, list) else value
+
+
+async def on_registry_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RegistryError)  # noqa: S101  # what the handler is registered for
+    extra = dict(error.extra)
+    slug = extra.pop("slug", None) or MAPPING[type(error)]
+    headers = extra.pop("headers", None) or {}
+    if "version" in extra:
+        headers = {"ETag": etag(extra["version"]), **headers}
+    return problem(request, slug, error.detail, faults=error.faults, extra=extra, headers=headers)
+
+
+async def on_validation_error(request: Request, error: Exception) -> Response:
+    """FastAPI's own validation, which reads parameters here: an unknown one is 400, a bad value 422."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    faults = [
+        Fault(fault.code, fault.message, parameter=str(raw["loc"][1]) if len(raw["loc"]) > 1 else None)
+        for raw, fault in zip(error.errors(), faults_of(error.errors()), strict=True)
+    ]
+    if any(fault.code == "extra_forbidden" for fault in faults):
+        allowed = ", ".join(_parameters(request))
+        named = [
+            Fault("unknown_parameter", f"Allowed: {allowed}.", parameter=f.parameter)
+            for f in faults
+            if f.code == "extra_forbidden"
+        ]
+        return problem(request, "unknown-parameter", "A parameter has no meaning here.", faults=named)
+    return problem(request, "invalid", "A parameter has a value that is not allowed.", faults=faults)
+
+
+def _parameters(request: Request) -> list[str]:
+    dependant = request.scope["route"].dependant
+    models = [field.field_info.annotation for field in dependant.query_params]
+    return [
+        info.alias or name
+        for model in models
+        if hasattr(model, "model_fields")
+        for name, info in model.model_fields.items()
+    ]
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """What Starlette and FastAPI raise themselves: 404, 405 and their like."""
+    assert isinstance(error, HTTPException)  # noqa: S101
+    slug = _OF_STATUS.get(error.status_code, "malformed-request")
+    detail = {
+        404: "Nothing has this address.",
+        405: f"{request.method} means nothing here.",
+    }.get(error.status_code, str(error.detail))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(request.app.state.verbs.allowed(request.scope))
+    return problem(request, slug, detail, headers=headers, status=error.status_code)
+
+
+async def on_crash(request: Request, error: Exception) -> Response:
+    """A fault of ours. The log has the whole of it, the client only the number under which to find it."""
+    error_id = secrets.token_hex(8)
+    log.error("error %s: %s %s", error_id, request.method, ascii(request.scope["path"]), exc_info=error)
+    return problem(
+        request,
+        "internal-error",
+        f"Something went wrong here. It is logged as {error_id}.",
+        extra={"error_id": error_id},
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Every way to fail ends in a problem."""
+    app.add_exception_handler(RegistryError, on_registry_error)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(Exception, on_crash)

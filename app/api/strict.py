@@ -1,0 +1,197 @@
+"""The edge: what a request must be before a route sees it.
+
+Whatever is ambiguous is refused here, once for all routes: encodings, repeated parameters and keys, numbers that no
+double holds, documents that are nested beyond reason, media types that a web form could send.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.types import Scope
+
+from app.kit.errors import Fault, Invalid, Malformed, RegistryError
+
+MAX_DEPTH = 64
+_MAX_DIGITS = 18
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class TooLarge(RegistryError):
+    """The body is longer than the registry reads."""
+
+
+class WrongMediaType(RegistryError):
+    """The body is not of a type that this address reads."""
+
+
+class StrictRoute(APIRoute):
+    """A route whose path and query have been read strictly before FastAPI reads them leniently."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            check_path(request.scope)
+            check_query(request.scope["query_string"])
+            return await handle(request)
+
+        return strict
+
+
+def check_path(scope: Scope) -> None:
+    """Refuse a path whose escapes are not UTF-8, or hide a slash or a control character."""
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%" not in raw:
+        return
+    text = _utf8(raw, "path")
+    if not text.isprintable() or re.search(rb"%2f", raw, re.IGNORECASE):
+        raise Malformed("The path holds an escaped slash or a control character.", slug="not-found")
+
+
+def check_query(raw: bytes) -> None:
+    """Refuse a query string that is not UTF-8, holds a control character, or says one thing twice."""
+    if not raw:
+        return
+    seen: set[str] = set()
+    for piece in raw.replace(b"+", b" ").split(b"&"):
+        name, _, value = piece.partition(b"=")
+        parameter = _utf8(name, "query")
+        for text in (parameter, _utf8(value, parameter)):
+            if any(character < " " or character == "\x7f" for character in text):
+                raise Malformed(
+                    "A parameter holds a control character.", faults=[_fault("control_character", parameter)]
+                )
+        if parameter in seen:
+            raise Malformed(
+                "A parameter is given twice. Several values go into one, with commas.",
+                faults=[_fault("repeated", parameter)],
+            )
+        seen.add(parameter)
+
+
+def _fault(code: str, parameter: str) -> Fault:
+    return Fault(code, "Give it once, in UTF-8, without control characters.", parameter=parameter[:100])
+
+
+def _utf8(raw: bytes, where: str) -> str:
+    if _BROKEN_ESCAPE.search(raw):
+        raise Malformed("A percent sign is not followed by two hexadecimal digits.", faults=[_fault("escape", where)])
+    try:
+        return unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        raise Malformed("A percent-encoded text is not UTF-8.", faults=[_fault("encoding", where)]) from None
+
+
+async def read_object(request: Request, *, types: Sequence[str] = (JSON,), limit: int) -> dict[str, Any]:
+    """The JSON object in the body. Raises WrongMediaType, TooLarge, Malformed (not JSON, not UTF-8), Invalid (no object)."""
+    check_media_type(request, types)
+    document = parse(await read_body(request, limit))
+    if not isinstance(document, dict):
+        raise Invalid.at("", "not_an_object", "The body is a JSON object.")
+    return document
+
+
+def check_media_type(request: Request, types: Sequence[str]) -> None:
+    """Only types that a plain web form cannot send: a page of another site must not write here (no CSRF)."""
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.replace(" ", "").lower()
+    if kind.strip().lower() not in types or charset not in ("", "charset=utf-8", 'charset="utf-8"'):
+        header = "Accept-Patch" if MERGE_PATCH in types else "Accept-Post"
+        raise WrongMediaType(
+            f"The body must be {' or '.join(types)} in UTF-8.",
+            slug="unsupported-media-type",
+            headers={header: ", ".join(types)},
+        )
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise WrongMediaType(
+            "Compressed bodies are not read.", slug="unsupported-media-type", headers={"Accept-Encoding": "identity"}
+        )
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body, at most `limit` bytes; a longer one is refused before it is read where its length is announced."""
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced[:20]) > limit:
+        raise _too_large(limit)
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > limit:
+            raise _too_large(limit)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body may be {limit} bytes long.", slug="body-too-large", headers={"Connection": "close"})
+
+
+def parse(body: bytes) -> Any:
+    """JSON (RFC 8259), strictly: UTF-8 without BOM, no key twice, no NaN, no number beyond a double or 18 digits of an
+    integer, at most MAX_DEPTH levels deep. Raises Malformed, Invalid."""
+    if not body.strip():
+        raise Malformed(
+            "The body is empty, and a JSON document is needed.",
+            faults=[Fault("empty", "Send a JSON object.", pointer="")],
+        )
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise Malformed(f"The body is not UTF-8: byte {error.start} does not fit.") from None
+    check_depth(text)
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int)
+    except json.JSONDecodeError as error:
+        raise Malformed(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
+
+
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_BRACKETS = re.compile(r"[^\[\]{}]+")
+
+
+def check_depth(text: str) -> None:
+    """A limit of our own: the parser's recursion limit moves with the Python version."""
+    depth = 0
+    for bracket in _BRACKETS.sub("", _STRINGS.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > MAX_DEPTH:
+            raise Malformed(f"The document is nested more than {MAX_DEPTH} levels deep.")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise Malformed(
+            f"The key {twice[:100]!r} stands twice in one object.",
+            faults=[Fault("repeated_key", "Give it once.", pointer=f"/{twice[:100]}")],
+        )
+    return document
+
+
+def _constant(name: str) -> Any:
+    raise Malformed(f"{name} is not JSON.")
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise Invalid(f"The number {digits[:40]} is too large.")
+    return number
+
+
+def _int(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS + 1:
+        raise Invalid(f"The number {digits[:40]} has more than {_MAX_DIGITS} digits.")
+    return int(digits)

@@ -1,0 +1,158 @@
+"""Several writes in one request: all of them or none."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api import deps, openapi
+from app.api.crud import merge
+from app.api.strict import JSON, StrictRoute, read_object
+from app.api.v1 import RESOURCES
+from app.kit import records
+from app.kit.db import Transaction
+from app.kit.errors import Invalid, RegistryError
+from app.kit.fields import Key, Part
+from app.kit.records import Expected, Stored
+from app.kit.resource import Resource
+
+router = APIRouter(prefix="/v1", tags=["registry"], route_class=StrictRoute)
+_NOUNS: dict[str, Resource[Any]] = {resource.plural: resource for resource in RESOURCES}
+
+
+class Verb(enum.StrEnum):
+    """What an operation does."""
+
+    create = "create"
+    """A new record from `body`."""
+    put = "put"
+    """`body` takes the place of the record."""
+    patch = "patch"
+    """`body` is a JSON merge patch."""
+    withdraw = "withdraw"
+    """Take the record out."""
+    restore = "restore"
+    """Bring it back."""
+
+
+class Operation(Part):
+    """One write."""
+
+    verb: Verb
+    noun: str = Field(description="The noun's name in paths.", json_schema_extra={"enum": list(_NOUNS)})
+    record: Key | None = Field(default=None, description="Slug or id; not with `create`.")
+    if_match: str | None = Field(
+        default=None,
+        pattern=r"^(\*|[1-9][0-9]{0,17})$",
+        description="The version it must be at, or `*`. Needed except for `create` and `restore`.",
+    )
+    body: dict[str, Any] | None = None
+
+
+class Batch(Part):
+    """Writes that happen together or not at all, in this order; a later one sees what an earlier one did."""
+
+    operations: list[Operation] = Field(min_length=1, max_length=200)
+
+
+class BatchQuery(BaseModel):
+    """How a batch runs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dry_run: bool = Field(default=False, description="Run everything, answer the same, and leave nothing behind.")
+
+
+ABOUT = """\
+Up to 200 writes in one transaction: either all are stored or none is. The first that fails is answered as its problem, the
+pointers in it below `/operations/<n>`. With `dry_run=true` the same code runs and is rolled back."""
+RESULTS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "dry_run": {"type": "boolean"},
+        "results": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "noun": {"type": "string"}, "slug": {"type": "string"}, "id": {"type": "string"},
+                    "version": {"type": "integer"}, "written": {"type": "boolean", "description": "False: it was so already."},
+                },
+                "required": ["noun", "slug", "id", "version", "written"],
+            },
+        },
+    },
+    "required": ["dry_run", "results"],
+}  # fmt: skip
+EXAMPLE = {"operations": [{"verb": "patch", "noun": "organizations", "record": "oecd", "if_match": "*", "body": {}}]}
+
+
+@router.post(
+    "/batch",
+    **openapi.operation(
+        "runBatch", "Write several records at once", ABOUT,
+        {200: openapi.ok("All done.", RESULTS, headers={}),
+         **openapi.problems((*openapi.CONDITIONAL_WRITE, *openapi.BODY, "not-found"))},
+        parameters=[openapi.CHANGE_REASON], body=openapi.json_body(openapi.ref("Batch"), [JSON], example=EXAMPLE),
+    ),
+)  # fmt: skip
+async def run_batch(request: Request, query: Annotated[BatchQuery, Query()]) -> Response:
+    author = deps.author(request)
+    document = await read_object(request, limit=deps.settings(request).max_body_bytes)
+    batch = records.parsed(Batch, document)
+    results = await deps.writing(request, lambda tx: _run(tx, batch), author, dry_run=query.dry_run)
+    return Response(msgspec.json.encode({"dry_run": query.dry_run, "results": results}), media_type=JSON)
+
+
+def _run(tx: Transaction, batch: Batch) -> list[dict[str, Any]]:
+    results = []
+    for n, operation in enumerate(batch.operations):
+        try:
+            stored = _one(tx, operation)
+        except RegistryError as error:
+            body = f"/operations/{n}/body"
+            raise error.under(body) from None
+        results.append(
+            {
+                "noun": operation.noun,
+                "slug": stored.slug,
+                "id": str(stored.id),
+                "version": stored.version,
+                "written": stored.written,
+            }
+        )
+    return results
+
+
+def _one(tx: Transaction, operation: Operation) -> Stored:
+    resource = _NOUNS.get(operation.noun)
+    if resource is None:
+        raise Invalid.at("", "unknown_noun", f"There is no noun {operation.noun[:50]!r}.")
+    body = operation.body or {}
+    if operation.verb is Verb.create:
+        return records.create(tx, resource, records.validated(resource, body))
+    if operation.record is None:
+        raise Invalid.at("", "missing", f"To {operation.verb} you must name the record.")
+    return _WRITES[operation.verb](tx, resource, operation.record, body, _expected(operation.if_match))
+
+
+def _expected(text: str | None) -> Expected:
+    if text is None or text == "*":
+        return None if text is None else records.ANYTHING
+    return frozenset({int(text)})
+
+
+_Write = Callable[[Transaction, Resource[Any], str, dict[str, Any], Expected], Stored]
+_WRITES: dict[Verb, _Write] = {
+    Verb.put: lambda tx, noun, key, body, expected: records.change(tx, noun, key, lambda _: body, expected),
+    Verb.patch: lambda tx, noun, key, body, expected: records.change(
+        tx, noun, key, lambda old: merge(old, body), expected
+    ),
+    Verb.withdraw: lambda tx, noun, key, _, expected: records.withdraw(tx, noun, key, expected),
+    Verb.restore: lambda tx, noun, key, _, expected: records.restore(tx, noun, key, expected or records.ANYTHING),
+}

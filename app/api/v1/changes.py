@@ -1,0 +1,36 @@
+"""All changes of the registry, in commit order."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.api import conditional, deps, openapi
+from app.api.crud import list_answer, next_page
+from app.api.strict import StrictRoute
+from app.kit import history
+
+router = APIRouter(prefix="/v1", tags=["registry"], route_class=StrictRoute)
+
+ABOUT = """\
+Every write after the number `after`, in commit order, withdrawals included. Numbers have no gaps, and nothing is ever
+added behind a number that has been seen. `next` always names where to go on, also when there is nothing new yet: ask it
+again later."""
+
+
+@router.get(
+    "/changes",
+    **openapi.operation(
+        "listChanges", "List changes", ABOUT,
+        {200: openapi.ok("A page.", openapi.ref("RevisionPage"), headers=openapi.ETAG | openapi.LINK),
+         304: openapi.NOT_MODIFIED, **openapi.problems(openapi.READ)},
+        parameters=[openapi.IF_NONE_MATCH],
+    ),
+)  # fmt: skip
+async def list_changes(request: Request, query: Annotated[history.ChangesQuery, Query()]) -> Response:
+    found = await deps.reading(request, lambda tx: history.changes(tx, query))
+    tag = conditional.etag(sequence=found.sequence)
+    if conditional.unchanged(request, tag):
+        return deps.not_modified(tag)
+    return list_answer(found.items, next_page(request, found.last, "after"), tag)

@@ -1,0 +1,68 @@
+"""Citations over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.api.v1.sources import Count
+from app.kit.fields import CommaSeparated, Distinct, Key, Note, Part, Pointer, RecordIn, RecordOut
+from app.kit.filters import Equals, ListQuery, Refers
+from app.kit.resource import Reference, Resource
+from app.registry.citations import CITED, Citation, CitedNoun, Support, passages_exist
+
+
+class CitationTarget(Part):
+    """The record that is cited for."""
+
+    noun: CitedNoun
+    record: Annotated[Key, Reference(among=CITED)] = Field(description="Slug or id.")
+
+
+class Place(Part):
+    """Where a sentence stands in its source."""
+
+    section: Count
+    paragraph: Count
+    sentence: Count
+
+
+class CitationIn(RecordIn):
+    """A citation as it is written."""
+
+    source: Annotated[Key, Reference()]
+    passages: Annotated[list[Place], Distinct] = Field(default=[], max_length=200)
+    target: CitationTarget
+    field: Pointer = Field(
+        default="", description="JSON Pointer (RFC 6901) into the target; empty: the record as a whole."
+    )
+    support: Support
+    note: Note | None = None
+
+
+class CitationOut(RecordOut, CitationIn):
+    """A citation."""
+
+
+class CitationQuery(ListQuery):
+    """Which citations."""
+
+    source: Annotated[Key | None, Refers(Citation.source_id)] = None
+    support: Annotated[list[Support] | None, CommaSeparated, Distinct, Equals(Citation.support)] = None
+    noun: Annotated[list[CitedNoun] | None, CommaSeparated, Distinct, Equals(Citation.target_noun)] = Field(
+        default=None, description="Evidence for records of these nouns."
+    )
+
+
+RESOURCE = Resource(
+    name="citation",
+    plural="citations",
+    model=Citation,
+    write=CitationIn,
+    read=CitationOut,
+    query=CitationQuery,
+    sorts={"slug": Citation.slug, "created_at": Citation.created_at, "updated_at": Citation.updated_at},
+    titled=lambda data: f"{data.target.noun} {data.target.record}",
+    rules=(passages_exist,),
+)

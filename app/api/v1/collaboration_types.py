@@ -1,0 +1,58 @@
+"""Collaboration types over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.kit.fields import Distinct, Key, Language, Name, Prose, RecordIn, RecordOut, Uri
+from app.kit.filters import ListQuery, Refers
+from app.kit.resource import Reference, Resource
+from app.kit.rules import acyclic
+from app.registry.collaboration_types import CollaborationType
+
+
+class CollaborationTypeIn(RecordIn):
+    """A kind of collaboration as it is written: a SKOS concept."""
+
+    label: Name = Field(description="skos:prefLabel in English.")
+    labels: dict[Language, Name] = Field(
+        default={}, max_length=50, description="skos:prefLabel in other languages, by BCP 47 tag."
+    )
+    definition: Prose | None = Field(default=None, description="skos:definition.")
+    broader: Annotated[Key, Reference()] | None = Field(
+        default=None, description="skos:broader: the more general type."
+    )
+    exact_matches: Annotated[list[Uri], Distinct] = Field(
+        default=[], max_length=50, description="skos:exactMatch: the same concept elsewhere."
+    )
+
+
+class CollaborationTypeOut(RecordOut, CollaborationTypeIn):
+    """A kind of collaboration."""
+
+
+class CollaborationTypeQuery(ListQuery):
+    """Which collaboration types."""
+
+    broader: Annotated[Key | None, Refers(CollaborationType.broader_id, tree=CollaborationType.broader_id)] = None
+    descendants: bool = Field(default=False, description="With `broader`: at any depth.")
+
+
+RESOURCE = Resource(
+    name="collaboration type",
+    plural="collaboration-types",
+    model=CollaborationType,
+    write=CollaborationTypeIn,
+    read=CollaborationTypeOut,
+    query=CollaborationTypeQuery,
+    sorts={
+        "slug": CollaborationType.slug,
+        "label": CollaborationType.label_key,
+        "created_at": CollaborationType.created_at,
+        "updated_at": CollaborationType.updated_at,
+    },
+    titled=lambda data: data.label,
+    rules=(acyclic(CollaborationType.broader_id, "broader"),),
+)

@@ -1,0 +1,93 @@
+"""Organizations over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.kit.fields import (
+    CommaSeparated,
+    Country,
+    Distinct,
+    EdtfDate,
+    Key,
+    Language,
+    Name,
+    Part,
+    Prose,
+    RecordIn,
+    RecordOut,
+    WebAddress,
+    Word,
+)
+from app.kit.filters import Equals, ListQuery, Refers
+from app.kit.resource import Reference, Resource
+from app.kit.rules import acyclic
+from app.registry.organizations import NameKind, Organization, OrganizationKind
+
+
+class OtherName(Part):
+    """A further name: an acronym, a translation, a former name."""
+
+    value: Name
+    lang: Language | None = Field(default=None, description="BCP 47 language tag.")
+    kind: NameKind
+
+
+class Identifier(Part):
+    """The organization's number in somebody's register."""
+
+    scheme: Word = Field(description="The register, e.g. `ror`, `isni`, `wikidata`.", examples=["ror"])
+    value: Name
+    url: WebAddress | None = None
+
+
+class OrganizationIn(RecordIn):
+    """An organization as it is written."""
+
+    name: Name
+    acronym: Word | None = None
+    other_names: list[OtherName] = Field(default=[], max_length=200)
+    kind: OrganizationKind
+    part_of: Annotated[Key, Reference()] | None = Field(
+        default=None, description="The organization that this one is a part of."
+    )
+    description: Prose | None = None
+    url: WebAddress | None = None
+    country: Country | None = None
+    founded: EdtfDate | None = None
+    dissolved: EdtfDate | None = None
+    identifiers: list[Identifier] = Field(default=[], max_length=100, description="Unique per scheme and value.")
+
+
+class OrganizationOut(RecordOut, OrganizationIn):
+    """An organization."""
+
+
+class OrganizationQuery(ListQuery):
+    """Which organizations."""
+
+    kind: Annotated[list[OrganizationKind] | None, CommaSeparated, Distinct, Equals(Organization.kind)] = None
+    country: Annotated[list[Country] | None, CommaSeparated, Equals(Organization.country)] = None
+    part_of: Annotated[Key | None, Refers(Organization.part_of_id, tree=Organization.part_of_id)] = None
+    descendants: bool = Field(default=False, description="With `part_of`: at any depth.")
+
+
+RESOURCE = Resource(
+    name="organization",
+    plural="organizations",
+    model=Organization,
+    write=OrganizationIn,
+    read=OrganizationOut,
+    query=OrganizationQuery,
+    sorts={
+        "slug": Organization.slug,
+        "name": Organization.name_key,
+        "founded": Organization.founded,
+        "created_at": Organization.created_at,
+        "updated_at": Organization.updated_at,
+    },
+    titled=lambda data: data.name,
+    rules=(acyclic(Organization.part_of_id, "part_of"),),
+)

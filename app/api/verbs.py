@@ -1,0 +1,78 @@
+"""HEAD, OPTIONS and Allow for every address, and the prefix of a proxy: what HTTP promises beside the routes' own verbs.
+
+A pure ASGI layer, so that a client that leaves cancels nothing in the middle of a commit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette._utils import get_route_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Verbs:
+    """The verbs of every path, as the routes have them."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._rows: list[tuple[re.Pattern[str], set[str]]] | None = None
+
+    def allowed(self, scope: Scope) -> list[str]:
+        """The verbs of the path in `scope`, of all routes together; empty where nothing has this path."""
+        path = get_route_path(scope)
+        if self._rows is None:
+            self._rows = list(self._collect())
+        verbs = {verb for pattern, verbs in self._rows if pattern.match(path) for verb in verbs}
+        if not verbs:
+            return []
+        return sorted(verbs | {"OPTIONS"} | ({"HEAD"} if "GET" in verbs else set()))
+
+    def _collect(self) -> Iterable[tuple[re.Pattern[str], set[str]]]:
+        for route in iter_route_contexts(self._app.routes):
+            yield route.path_regex, set(route.methods or {"GET"})
+
+
+class VerbsLayer:
+    """Answers OPTIONS, runs HEAD as GET without its body, and takes the proxy's prefix off the path."""
+
+    def __init__(self, app: ASGIApp, *, verbs: Verbs, root_path: str) -> None:
+        self._app = app
+        self._verbs = verbs
+        self._root = root_path.rstrip("/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if self._root:
+            scope = self._under_prefix(scope)
+        if scope["method"] == "HEAD":
+            await self._app({**scope, "method": "GET"}, receive, _without_body(send))
+        elif scope["method"] == "OPTIONS" and (verbs := self._verbs.allowed(scope)):
+            headers = [(b"allow", ", ".join(verbs).encode())]
+            if "PATCH" in verbs:
+                headers.append((b"accept-patch", b"application/merge-patch+json, application/json"))
+            await send({"type": "http.response.start", "status": 204, "headers": headers})
+            await send({"type": "http.response.body"})
+        else:
+            await self._app(scope, receive, send)
+
+    def _under_prefix(self, scope: Scope) -> Scope:
+        """The path with the prefix exactly once, whether the proxy has stripped it or not (ASGI wants it in `path`)."""
+        path: str = scope["path"]
+        if path != self._root and not path.startswith(self._root + "/"):
+            path = self._root + path
+        return {**scope, "path": path, "root_path": self._root}
+
+
+def _without_body(send: Send) -> Send:
+    async def head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return head

@@ -1,0 +1,470 @@
+"""The database: tables' common ground, column types that mean the same on SQLite and PostgreSQL, and the unit of work.
+
+A unit of work is one function `work(tx)`: one connection, one transaction, one thread; committed before its result is
+handed out, and run again as a whole when another writer got in between. Reads are snapshots that see one state.
+"""
+
+from __future__ import annotations
+
+import enum
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped_column
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from app.kit import edtf
+from app.kit.errors import Again, Conflict, Unavailable
+
+T = TypeVar("T")
+
+
+class Base(DeclarativeBase):
+    """The parent of every table. Constraints are named, or no migration could drop them."""
+
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+# --- column types ---------------------------------------------------------------------------------------------------
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A moment, in UTC. SQLite forgets the zone and PostgreSQL answers in the session's: both come back aware, in UTC."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def vocabulary(values: type[enum.StrEnum]) -> sa.Enum:
+    """A column of an enum, stored by value (SQLAlchemy would store the names) as text without a CHECK: a new value
+    must not need a migration, and only the door writes."""
+    return sa.Enum(
+        values,
+        values_callable=lambda e: [member.value for member in e],
+        native_enum=False,
+        length=40,
+        create_constraint=False,
+    )
+
+
+# Keys sort by code point on both databases; PostgreSQL's default collation would follow the locale.
+Key = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+
+
+SORTED = {"sorted": True}
+"""The `info` of a column that lists may be sorted by: it gets an index together with the id that breaks its ties."""
+
+
+def dated(name: str, *, sort: bool = False) -> Composite[edtf.Edtf]:
+    """An EDTF date: the text as given in column `<name>_edtf`, and its four bounds, which SQL can compare."""
+    return composite(
+        edtf.Edtf,
+        mapped_column(f"{name}_edtf", sa.String(64), nullable=True),
+        mapped_column(f"{name}_earliest", sa.Date, nullable=True, info=SORTED if sort else {}),
+        *(mapped_column(f"{name}_{bound}", sa.Date, nullable=True) for bound in ("begun", "ended", "latest")),
+    )
+
+
+def folded(name: str) -> Mapped[str]:
+    """The folded key of the text column `name`, for sorting."""
+    return mapped_column(Key, info={"folds": name, **SORTED})
+
+
+def reference(noun: type[Record] | str, *, nullable: bool = True) -> Mapped[Any]:
+    """A foreign key to a noun's id (by its table's name where that is the noun being defined). Indexed, because
+    withdrawing a record asks who uses it."""
+    table = noun if isinstance(noun, str) else noun.__tablename__
+    return mapped_column(sa.Uuid, sa.ForeignKey(f"{table}.id"), index=True, nullable=nullable)
+
+
+class Record(Base):
+    """What every noun's table has. `document` is the record as GET shows it: reading parses and joins nothing."""
+
+    __abstract__ = True
+
+    id: Mapped[UUID] = mapped_column(sa.Uuid, primary_key=True, sort_order=-10)
+    slug: Mapped[str] = mapped_column(Key, unique=True, sort_order=-10)
+    version: Mapped[int] = mapped_column(sa.Integer, sort_order=-10)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, info=SORTED, sort_order=-10)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, info=SORTED, sort_order=-10)
+    withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime, sort_order=90)
+    claim: Mapped[str | None] = mapped_column(Key, unique=True, sort_order=90)
+    shape: Mapped[str] = mapped_column(sa.String(8), sort_order=91)
+    document: Mapped[str] = mapped_column(sa.Text, sort_order=91)
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        table = table_of(cls)
+        for column in table.c:
+            if column.info.get("sorted"):
+                sa.Index(f"ix_{table.name}_{column.name}", column, table.c.id)
+
+
+def table_of(model: type[Base]) -> sa.Table:
+    """The Core table of a mapped class."""
+    return cast(sa.Table, model.__table__)
+
+
+class Clock(Base):
+    """One row that counts the registry's writes. Advanced last, so its row lock makes numbers follow commit order,
+    and a rollback gives the number back."""
+
+    __tablename__ = "clock"
+
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+# --- engines --------------------------------------------------------------------------------------------------------
+
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA mmap_size = 268435456",
+    "PRAGMA cache_size = -2000",
+)
+
+
+def make_engine(url: str | URL, *, pool_size: int) -> sa.Engine:
+    """An engine for `sqlite:///file` or `postgresql://…` (psycopg 3), set up the way the unit of work needs it."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(parsed, pool_size)
+    if parsed.get_backend_name() == "postgresql":
+        return _postgresql_engine(parsed, pool_size)
+    raise ValueError(f"Concord runs on SQLite and PostgreSQL, not on {parsed.get_backend_name()!r}")
+
+
+def _sqlite_engine(url: URL, pool_size: int) -> sa.Engine:
+    if url.database in (None, "", ":memory:"):
+        raise ValueError("an SQLite registry lives in a file: several connections must see the same one")
+    engine = sa.create_engine(url, poolclass=sa.QueuePool, pool_size=pool_size, max_overflow=1, pool_timeout=3)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # BEGIN is ours: the driver's comes too late
+        cursor = connection.cursor()
+        for pragma in SQLITE_PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later cannot wait for its turn: it fails at once. Say it up front.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: URL, pool_size: int) -> sa.Engine:
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    limits = "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s -c timezone=UTC"
+    given = url.query.get("options")
+    return sa.create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=1,
+        pool_timeout=3,
+        connect_args={"connect_timeout": 2, "options": f"{limits} {given}" if given else limits},
+    )
+
+
+# --- the unit of work -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who writes, and why. The name comes from the server's own knowledge, never from the client."""
+
+    name: str
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What a unit of work may use: the connection, the moment it happens at, and who asks for it."""
+
+    connection: Connection
+    now: datetime
+    author: Author
+    pending: list[dict[str, Any]] = field(default_factory=list)  # revisions, written when the work is done
+
+    @property
+    def today(self) -> date:
+        return self.now.date()
+
+    def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
+        return self.connection.execute(statement, parameters)
+
+    def sequence(self) -> int:
+        """The registry's sequence in the state that this transaction sees."""
+        return int(self.connection.scalar(_SEQUENCE) or 0)
+
+
+_SEQUENCE = sa.select(table_of(Clock).c.seq)
+Work = Callable[[Transaction], T]
+_RETRIED_STATES = frozenset({"40001", "40P01", "55P03"})  # serialization failure, deadlock, lock not available
+ATTEMPTS = 6
+
+
+class DryRun(Exception):
+    """Carries a result out of a transaction that must leave nothing behind."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+
+class Database:
+    """The registry's database: `read` and `write` run a unit of work here and now, `submit_read` and `submit_write`
+    on another thread, for the event loop."""
+
+    def __init__(
+        self,
+        url: str | URL,
+        *,
+        pool_size: int = 8,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        seal: Callable[[Transaction], None],
+    ) -> None:
+        """`seal` ends every writing transaction: it advances the clock and writes the revisions."""
+        self.engine = make_engine(url, pool_size=pool_size)
+        self.clock = clock
+        self._seal = seal
+        postgresql = self.engine.dialect.name == "postgresql"
+        self._reading = self.engine.execution_options(
+            **({"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if postgresql else {})
+        )
+        self._writing = self.engine.execution_options(
+            **({"isolation_level": "READ COMMITTED"} if postgresql else {"writes": True})
+        )
+        self._threads = ThreadPoolExecutor(pool_size, thread_name_prefix="concord-db")
+        self._writer = None if postgresql else Writer(self)
+
+    # -- synchronous --
+    def read(self, work: Work[T]) -> T:
+        """Run `work` on a snapshot. Raises Unavailable when the database does not answer."""
+        return self._persist(lambda: self._read_once(work))
+
+    def write(self, work: Work[T], author: Author, *, dry_run: bool = False) -> T:
+        """Run `work`, seal and commit; on return it is durable. With `dry_run` all of it runs and nothing stays.
+        Raises what `work` raises, Conflict for a constraint that no rule foresaw, Unavailable."""
+        return self._persist(lambda: self._write_once(work, author, dry_run=dry_run))
+
+    def _read_once(self, work: Work[T]) -> T:
+        with self._reading.connect() as connection:
+            return work(Transaction(connection, self.clock(), Author("nobody")))
+
+    def _write_once(self, work: Work[T], author: Author, *, dry_run: bool) -> T:
+        try:
+            with self._writing.begin() as connection:
+                return self.run(connection, work, author, dry_run=dry_run)
+        except DryRun as rehearsal:
+            return rehearsal.result  # type: ignore[no-any-return]
+
+    def run(self, connection: Connection, work: Work[T], author: Author, *, dry_run: bool) -> T:
+        """`work` and the seal, in a transaction that is already open."""
+        tx = Transaction(connection, self.clock(), author)
+        result = work(tx)
+        self._seal(tx)
+        if dry_run:
+            raise DryRun(result)
+        return result
+
+    def _persist(self, attempt: Callable[[], T]) -> T:
+        """Repeat the whole unit of work while another writer, or a restart of the database, gets in its way."""
+        for turn in range(1, ATTEMPTS + 1):
+            try:
+                return attempt()
+            except (Again, exc.DBAPIError, exc.TimeoutError) as error:
+                if turn == ATTEMPTS or not is_passing(error) or (isinstance(error, exc.IntegrityError) and turn > 1):
+                    raise refusal(error) from error
+                time.sleep(random.uniform(0, 0.01) * 2**turn)  # noqa: S311
+        raise AssertionError("unreachable")
+
+    # -- for the event loop --
+    def submit_read(self, work: Work[T]) -> Future[T]:
+        return self._threads.submit(self.read, work)
+
+    def submit_write(self, work: Work[T], author: Author, *, dry_run: bool = False) -> Future[T]:
+        if self._writer is not None:
+            return self._writer.submit(work, author, dry_run=dry_run)
+        return self._threads.submit(self.write, work, author, dry_run=dry_run)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._threads.shutdown()
+        self.engine.dispose()
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same work may succeed a moment later. A unique violation counts: seen from a new transaction, the
+    other's row is there, and the rule that foresees it says so in better words than the constraint could."""
+    if isinstance(error, Again | exc.IntegrityError):
+        return True
+    if isinstance(error, exc.DBAPIError):
+        state = getattr(error.orig, "sqlstate", None)
+        return (
+            state in _RETRIED_STATES or is_busy(error) or (error.connection_invalidated and not _lost_in_commit(error))
+        )
+    return False
+
+
+def is_busy(error: exc.DBAPIError) -> bool:
+    return "database is locked" in str(error.orig) or "database table is locked" in str(error.orig)
+
+
+def _lost_in_commit(error: exc.DBAPIError) -> bool:
+    # The COMMIT may have reached the server before the line went dead: repeating could write twice.
+    return error.statement is None
+
+
+def refusal(error: Exception) -> Exception:
+    """The registry's own word for a database error that stayed."""
+    if isinstance(error, exc.IntegrityError):
+        return Conflict("The record contradicts another one that was written at the same time.")
+    if isinstance(error, Again | exc.TimeoutError | exc.OperationalError | exc.InterfaceError):
+        return Unavailable("The database does not answer at the moment. Nothing was changed by this request.")
+    return error
+
+
+# --- SQLite's writer ------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Task:
+    work: Work[Any]
+    author: Author
+    dry_run: bool
+    future: Future[Any]
+
+
+class Writer:
+    """The one thread of a process that writes to SQLite.
+
+    SQLite lets one writer in at a time and is unfair about who is next, so a queue decides. Writes that wait together
+    share one commit (one fsync), each inside a savepoint of its own, so one that fails takes no other with it. Nobody
+    is answered before the commit; should it fail, each task runs again in a transaction of its own.
+    """
+
+    MOST = 64
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def submit(self, work: Work[T], author: Author, *, dry_run: bool) -> Future[T]:
+        future: Future[T] = Future()
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="concord-writer", daemon=True)
+                self._thread.start()
+        self._tasks.put(_Task(work, author, dry_run, future))
+        return future
+
+    def close(self) -> None:
+        """Finish what waits, then stop."""
+        if self._thread is not None:
+            self._tasks.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            tasks, last = self._waiting()
+            tasks = [task for task in tasks if task.future.set_running_or_notify_cancel()]
+            if len(tasks) > 1:
+                self._together(tasks)
+            elif tasks:
+                self._alone(tasks[0])
+            if last:
+                return
+
+    def _waiting(self) -> tuple[list[_Task], bool]:
+        """All tasks that wait now (at least one, at most MOST), and whether the end has been called."""
+        tasks: list[_Task] = []
+        item = self._tasks.get()
+        while item is not None:
+            tasks.append(item)
+            if len(tasks) == self.MOST:
+                return tasks, False
+            try:
+                item = self._tasks.get_nowait()
+            except queue.Empty:
+                return tasks, False
+        return tasks, True
+
+    def _alone(self, task: _Task) -> None:
+        with _delivering(task):
+            result = self._database.write(task.work, task.author, dry_run=task.dry_run)
+            task.future.set_result(result)
+
+    def _together(self, tasks: list[_Task]) -> None:
+        outcomes: list[tuple[_Task, Any]] = []
+        alone: list[_Task] = []
+        try:
+            with self._database._writing.begin() as connection:
+                for task in tasks:
+                    try:
+                        outcomes.append((task, self._in_savepoint(connection, task)))
+                    except Exception:  # its own transaction will tell passing from lasting, and answer
+                        alone.append(task)
+        except exc.DBAPIError:  # the shared BEGIN or COMMIT failed: nobody's work is there
+            outcomes, alone = [], tasks
+        for task, result in outcomes:
+            task.future.set_result(result)
+        for task in alone:
+            self._alone(task)
+
+    def _in_savepoint(self, connection: Connection, task: _Task) -> Any:
+        try:
+            with connection.begin_nested():
+                return self._database.run(connection, task.work, task.author, dry_run=task.dry_run)
+        except DryRun as rehearsal:
+            return rehearsal.result
+
+
+@contextmanager
+def _delivering(task: _Task) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        task.future.set_exception(error)

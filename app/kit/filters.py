@@ -1,0 +1,216 @@
+"""Filters: each parameter of a list says in its annotation which column it asks, and how.
+
+    kind: Annotated[list[Kind] | None, Equals(Organization.kind)] = None
+
+is the whole of a filter. A kind of question is one small class here.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, ClassVar, Protocol, cast
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.kit import edtf
+from app.kit.db import table_of
+from app.kit.fields import CommaSeparated, EdtfDate, Moment
+from app.kit.text import is_id
+
+Column = InstrumentedAttribute[Any]
+
+
+class Match(enum.StrEnum):
+    """How imprecise dates are read: might the fact fall into the window, or must it."""
+
+    possible = "possible"
+    certain = "certain"
+
+
+class Withdrawn(enum.StrEnum):
+    """Whether a list shows withdrawn records."""
+
+    no = "false"
+    only = "true"
+    both = "any"
+
+
+class Where(Protocol):
+    """A kind of question. `child` is the table it asks, where that is not the noun's own."""
+
+    @property
+    def child(self) -> sa.Table | None: ...
+
+    def clause(self, value: Any, query: ListQuery) -> sa.ColumnElement[bool]: ...
+
+
+def core(column: Column) -> sa.Column[Any]:
+    """The Core column of a mapped attribute: lists read rows, not objects. Of an EDTF date: its earliest day."""
+    columns = column.property.columns
+    return cast("sa.Column[Any]", columns[1] if len(columns) > 1 else columns[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Equals:
+    """column = value, or column IN (values)."""
+
+    column: Column
+    child: sa.Table | None = None
+
+    def clause(self, value: Any, query: ListQuery) -> sa.ColumnElement[bool]:  # noqa: ARG002
+        return core(self.column).in_(value) if isinstance(value, list) else core(self.column) == value
+
+
+@dataclass(frozen=True, slots=True)
+class Refers:
+    """column = the id of the record with this slug or id; with `tree` and `descendants=true`, of any record below it."""
+
+    column: Column
+    tree: Column | None = None
+    child: sa.Table | None = None
+
+    @property
+    def target(self) -> sa.Table:
+        return next(iter(core(self.column).foreign_keys)).column.table
+
+    def clause(self, value: str, query: ListQuery) -> sa.ColumnElement[bool]:
+        root = named(self.target, value)
+        if self.tree is not None and getattr(query, "descendants", False):
+            return core(self.column).in_(subtree(self.target, core(self.tree), root))
+        return core(self.column) == sa.select(self.target.c.id).where(root).scalar_subquery()
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Like `wrapped`, but of the items of a list field: some row of the child table answers it. All questions about one
+    child table ask the same row, so that `organization=ilo&role=speaker` finds where the ILO speaks."""
+
+    wrapped: Equals | Refers
+
+    @property
+    def child(self) -> sa.Table | None:
+        return core(self.wrapped.column).table
+
+    def clause(self, value: Any, query: ListQuery) -> sa.ColumnElement[bool]:
+        return self.wrapped.clause(value, query)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlaps:
+    """The four bounds of the EDTF column `name` of `model` against the window that `from` and `to` open (either may be
+    missing). Records without the date do not answer: not stated is neither inside nor outside."""
+
+    model: Any
+    name: str
+
+    def within(self, start: date, end: date, match: Match) -> sa.ColumnElement[bool]:
+        columns = table_of(self.model).c
+        begins, ends = ("begun", "ended") if match is Match.certain else ("earliest", "latest")
+        return sa.and_(columns[f"{self.name}_{begins}"] <= end, columns[f"{self.name}_{ends}"] >= start)
+
+
+def named(table: sa.Table, key: str) -> sa.ColumnElement[bool]:
+    """The record of `table` that `key` (a slug or an id) names."""
+    return table.c.id == UUID(key) if is_id(key) else table.c.slug == key
+
+
+def subtree(table: sa.Table, parent: sa.Column[Any], root: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The ids of the record that `root` names and of all records below it: WITH RECURSIVE, one statement."""
+    tree = sa.select(table.c.id).where(root).cte("tree", recursive=True)
+    below = table.alias()
+    return sa.select(tree.union(sa.select(below.c.id).join(tree, below.c[parent.name] == tree.c.id)).c.id)
+
+
+class ListQuery(BaseModel):
+    """The parameters that every list understands."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=50, ge=1, le=200, description="Records a page, 1 to 200.")
+    cursor: str | None = Field(default=None, description="Where the page begins: taken from `next`, as it is.")
+    sort: str | None = Field(
+        default=None, description="Order; `-` in front turns it round. Records that lack the key come last."
+    )
+    count: bool = Field(default=False, description="Also answer `total`, the number of records in the whole list.")
+    fields: Annotated[list[str] | None, CommaSeparated] = Field(
+        default=None, description="Only these fields of each record."
+    )
+    include: Annotated[list[str] | None, CommaSeparated] = Field(
+        default=None, description="Also answer the records that these references name, under `included`."
+    )
+    updated_since: Moment | None = Field(
+        default=None, description="Written at or after this moment (RFC 3339 with zone)."
+    )
+    withdrawn: Withdrawn = Field(
+        default=Withdrawn.no, description="`false`: without withdrawn records; `true`: only these; `any`: both."
+    )
+
+
+class Windowed(ListQuery):
+    """A list with a window of time for the noun's main date. `span` names it."""
+
+    span: ClassVar[Overlaps]
+
+    from_: EdtfDate | None = Field(default=None, alias="from", description="Begin of the window: an EDTF date.")
+    to: EdtfDate | None = Field(default=None, description="End of the window: an EDTF date.")
+    match: Match = Field(
+        default=Match.possible,
+        description="`possible`: the date may fall into the window; `certain`: it does, whatever its missing digits are.",
+    )
+
+    def windows(self) -> Iterator[sa.ColumnElement[bool]]:
+        if self.from_ is not None or self.to is not None:
+            start = edtf.parse(self.from_).earliest if self.from_ else edtf.FIRST
+            end = edtf.parse(self.to).latest if self.to else edtf.LAST
+            yield self.span.within(start, end, self.match)
+
+
+class Lasting(Windowed):
+    """A window for something that lasts, and the question of one day."""
+
+    active_on: EdtfDate | None = Field(
+        default=None, description="The period holds this date (an EDTF date; with `match=certain`: surely)."
+    )
+
+    def windows(self) -> Iterator[sa.ColumnElement[bool]]:
+        yield from super().windows()
+        if self.active_on is not None:
+            day = edtf.parse(self.active_on)
+            yield self.span.within(day.earliest, day.latest, self.match)
+
+
+def conditions(query: ListQuery, table: sa.Table) -> list[sa.ColumnElement[bool]]:
+    """What a record must fulfil to be in the list that `query` asks for."""
+    found = list(_common(query, table))
+    children: dict[sa.Table, list[sa.ColumnElement[bool]]] = defaultdict(list)
+    for value, where in questions(query):
+        (found if where.child is None else children[where.child]).append(where.clause(value, query))
+    for child, clauses in children.items():
+        parent = next(column for column in child.primary_key if column.foreign_keys)
+        found.append(sa.exists().where(parent == table.c.id, *clauses))
+    if isinstance(query, Windowed):
+        found += query.windows()
+    return found
+
+
+def questions(query: ListQuery) -> Iterator[tuple[Any, Where]]:
+    """The filters that were set, with how each asks."""
+    for name, info in type(query).model_fields.items():
+        value = getattr(query, name)
+        if value is not None:
+            yield from ((value, mark) for mark in info.metadata if isinstance(mark, Equals | Refers | Among))
+
+
+def _common(query: ListQuery, table: sa.Table) -> Iterator[sa.ColumnElement[bool]]:
+    if query.withdrawn is not Withdrawn.both:
+        gone = table.c.withdrawn_at
+        yield gone.is_not(None) if query.withdrawn is Withdrawn.only else gone.is_(None)
+    if query.updated_since is not None:
+        yield table.c.updated_at >= query.updated_since

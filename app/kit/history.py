@@ -1,0 +1,100 @@
+"""Reading the history: the revisions of a record, and all changes in commit order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.kit import records
+from app.kit.db import Transaction
+from app.kit.errors import NotFound
+from app.kit.fields import CommaSeparated
+from app.kit.resource import Resource
+from app.kit.revisions import TABLE
+
+
+class HistoryQuery(BaseModel):
+    """Which revisions of a record: the newest first, then those before a version."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=50, ge=1, le=200, description="Revisions a page, 1 to 200.")
+    cursor: str | None = Field(default=None, pattern=r"^[1-9][0-9]{0,8}$", description="Taken from `next`, as it is.")
+
+
+class ChangesQuery(BaseModel):
+    """Which changes: all after a number of the sequence, in commit order."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: int = Field(default=0, ge=0, le=2**63 - 1, description="The last sequence number that you have.")
+    noun: Annotated[list[str] | None, CommaSeparated] = Field(default=None, description="Only these nouns.")
+    limit: int = Field(default=50, ge=1, le=200, description="Changes a page, 1 to 200.")
+
+
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """A page of revisions; `version` is the record's present one."""
+
+    items: list[Any]
+    next: str | None
+    version: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A page of changes; `last` is the number to ask after next time."""
+
+    items: list[Any]
+    last: int
+    more: bool
+    sequence: int
+
+
+def entry(row: Any) -> dict[str, Any]:
+    """A revision without its snapshot."""
+    return {
+        "sequence": row.seq, "noun": row.noun, "id": str(row.record_id), "slug": row.slug, "version": row.version,
+        "action": row.action, "at": row.at, "author": row.author, "reason": row.reason,
+        "changed": msgspec.Raw(row.changed.encode()),
+    }  # fmt: skip
+
+
+def of_record(tx: Transaction, resource: Resource[Any], key: str, query: HistoryQuery) -> Revisions:
+    """The revisions of a record, withdrawn or not, newest first. Raises NotFound."""
+    row = records.locate(tx, resource, key)
+    statement = (
+        sa.select(TABLE).where(TABLE.c.record_id == row.id).order_by(TABLE.c.version.desc()).limit(query.limit + 1)
+    )
+    if query.cursor is not None:
+        statement = statement.where(TABLE.c.version < int(query.cursor))
+    rows = tx.execute(statement).all()
+    following = str(rows[query.limit - 1].version) if len(rows) > query.limit else None
+    return Revisions([entry(r) for r in rows[: query.limit]], following, row.version, tx.sequence())
+
+
+def revision(tx: Transaction, resource: Resource[Any], key: str, version: int) -> bytes:
+    """One revision with the record as it was. Raises NotFound."""
+    row = records.locate(tx, resource, key)
+    found = tx.execute(sa.select(TABLE).where(TABLE.c.record_id == row.id, TABLE.c.version == version)).one_or_none()
+    if found is None:
+        raise NotFound(f"{row.slug} has no revision {version}; the latest is {row.version}.")
+    return msgspec.json.encode(entry(found) | {"record": records.snapshot(resource, found)})
+
+
+def changes(tx: Transaction, query: ChangesQuery) -> Changes:
+    """Every write after `query.after`, in commit order, withdrawals included. Numbers have no gaps, and a number that
+    is seen has none below it still to come: the clock's row lock is held until the commit."""
+    statement = sa.select(TABLE).where(TABLE.c.seq > query.after).order_by(TABLE.c.seq).limit(query.limit + 1)
+    if query.noun is not None:
+        statement = statement.where(TABLE.c.noun.in_(query.noun))
+    rows = tx.execute(statement).all()
+    shown, more = rows[: query.limit], len(rows) > query.limit
+    sequence = tx.sequence()
+    last = shown[-1].seq if more else max(sequence, query.after)
+    return Changes([entry(row) for row in shown], last, more, sequence)

@@ -1,0 +1,126 @@
+"""The schema's versions: bring a database to the newest, one process at a time, and refuse what this program cannot read.
+
+On PostgreSQL a session-level advisory lock lets one process in. On SQLite it is the write transaction itself: BEGIN
+IMMEDIATE, under which SQLite also does DDL, so that a migration happens as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from app.kit.db import Base, make_engine
+
+LOCK = 0x436F6E63  # "Conc"
+WAIT_SECONDS = 120
+
+
+class SchemaError(Exception):
+    """The database is not in a state that this program can serve. The message says what to do."""
+
+
+def migrate(url: str, location: Path, revision: str = "head") -> None:
+    """Bring the database at `url` to `revision` of the scripts in `location`. Waits while another process does.
+    Raises SchemaError for a database that is newer than this program, or whose tables are not what its revision says."""
+    with _alone(url) as connection:
+        _known(connection, location)
+        config = configuration(location)
+        config.attributes["connection"] = connection
+        if revision == "head" or _ahead(connection, location, revision):
+            command.upgrade(config, revision)
+        else:
+            command.downgrade(config, revision)
+        if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+            raise SchemaError("The migration would leave references to nothing; it was undone.")
+
+
+def verify(engine: sa.Engine, location: Path) -> None:
+    """Raises SchemaError unless the database is exactly at the newest revision, with its tables there."""
+    with engine.connect() as connection:
+        current = _known(connection, location)
+    head = _scripts(location).get_current_head()
+    if current != head:
+        raise SchemaError(
+            f"The database is at revision {current or 'none'}, this program needs {head}. Run: concord migrate"
+        )
+
+
+def configuration(location: Path) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(location))
+    return config
+
+
+def _scripts(location: Path) -> ScriptDirectory:
+    return ScriptDirectory.from_config(configuration(location))
+
+
+def _known(connection: Connection, location: Path) -> str | None:
+    """The database's revision, if this program knows it and the tables are there."""
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is None:
+        return None
+    scripts = _scripts(location)
+    if current not in {script.revision for script in scripts.walk_revisions()}:
+        raise SchemaError(
+            f"The database is at revision {current}, which this program does not know: it was written by a newer one. "
+            "Nothing was changed. Start the newer program, or restore a backup."
+        )
+    if current == scripts.get_current_head():
+        missing = sorted(set(Base.metadata.tables) - set(sa.inspect(connection).get_table_names()))
+        if missing:
+            raise SchemaError(
+                f"The database says that it is at revision {current}, but has no table {missing[0]}: it was stamped or "
+                "changed by hand. Nothing was changed. Restore a backup, or clear the stamp with Alembic."
+            )
+    return current
+
+
+def _ahead(connection: Connection, location: Path, revision: str) -> bool:
+    """Whether `revision` lies above the database's."""
+    current = MigrationContext.configure(connection).get_current_revision()
+    if revision == "base":
+        return False
+    scripts = _scripts(location)
+    above = {script.revision for script in scripts.walk_revisions(base=current or "base", head="heads")}
+    return current is None or (scripts.get_revision(revision).revision in above and revision != current)
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[Connection]:
+    """A connection in a transaction, while no other process migrates; committed at the end."""
+    engine = make_engine(url, pool_size=1)
+    postgresql = engine.dialect.name == "postgresql"
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        if postgresql:
+            cursor.execute("SET lock_timeout = 0")
+            cursor.execute("SET statement_timeout = 0")
+        else:
+            # A table that is rebuilt is dropped on the way; the check comes at the end. Not possible inside a transaction.
+            cursor.execute("PRAGMA foreign_keys = OFF")
+            cursor.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}")
+        cursor.close()
+
+    try:
+        with engine.execution_options(writes=True).connect() as connection:
+            if postgresql:
+                connection.execute(sa.select(sa.func.pg_advisory_lock(LOCK)))
+                connection.commit()
+            with connection.begin():
+                yield connection
+    finally:
+        engine.dispose()  # ends the session, and with it the lock

@@ -1,0 +1,109 @@
+"""Keyset paging: a cursor says after which row the next page begins, and in which list.
+
+A page costs the same wherever it stands. Ties on the sort key are broken by id. Rows that lack the key come last, in both
+directions and on both databases: they are a second query of their own, so that each of the two can follow an index.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+
+from app.kit.db import Transaction
+from app.kit.errors import Malformed
+
+_LONGEST = 2_000
+_DIGEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The last row of a page: its sort key (None: it has none) and its id."""
+
+    value: Any
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A sort: the column, its direction, and the id that breaks ties."""
+
+    column: sa.Column[Any]
+    id: sa.Column[Any]
+    down: bool
+
+    def clauses(self) -> tuple[sa.ColumnElement[Any], ...]:
+        return (self.column.desc(), self.id.desc()) if self.down else (self.column.asc(), self.id.asc())
+
+    def beyond(self, position: Position) -> sa.ColumnElement[bool]:
+        """Rows after `position`. The values carry their column's type: bound as plain text, SQLite would compare a
+        date with a text of another form and lose rows in silence."""
+        here = sa.tuple_(self.column, self.id)
+        there = sa.tuple_(sa.literal(position.value, self.column.type), sa.literal(position.id, self.id.type))
+        return here < there if self.down else here > there
+
+
+def encode(position: Position, context: str) -> str:
+    """An opaque cursor, valid in the list that `context` names."""
+    value = position.value.isoformat() if isinstance(position.value, date | datetime) else position.value
+    body = msgspec.json.encode([value, str(position.id)])
+    return base64.urlsafe_b64encode(_digest(body, context) + body).rstrip(b"=").decode()
+
+
+def decode(cursor: str, context: str, column: sa.Column[Any]) -> Position:
+    """The position in `cursor`. Raises Malformed for anything that `encode` did not make for this very list."""
+    try:
+        raw = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        digest, body = raw[:_DIGEST], raw[_DIGEST:]
+        if len(cursor) > _LONGEST or digest != _digest(body, context):
+            raise ValueError
+        value, identifier = msgspec.json.decode(body)
+        return Position(_typed(value, column), UUID(identifier))
+    except (ValueError, TypeError, binascii.Error, msgspec.MsgspecError):
+        raise Malformed(
+            "This cursor was not made by this list. Follow the `next` link as it is, with the filters and the sort it holds.",
+            slug="invalid-cursor",
+        ) from None
+
+
+def _digest(body: bytes, context: str) -> bytes:
+    return hashlib.blake2b(
+        body, digest_size=_DIGEST, key=hashlib.blake2b(context.encode(), digest_size=32).digest()
+    ).digest()
+
+
+def _typed(value: Any, column: sa.Column[Any]) -> Any:
+    kind = column.type.python_type
+    if value is None or kind not in (date, datetime):
+        return value
+    return kind.fromisoformat(value)
+
+
+def page(
+    tx: Transaction, statement: sa.Select[Any], order: Order, *, limit: int, after: Position | None
+) -> tuple[Sequence[sa.Row[Any]], bool]:
+    """At most `limit` rows of `statement` in `order` behind `after`, and whether more follow."""
+    rows: list[sa.Row[Any]] = []
+    if after is None or after.value is not None:
+        with_key = statement.order_by(*order.clauses()).limit(limit + 1)
+        if order.column.nullable:
+            with_key = with_key.where(order.column.is_not(None))
+        if after is not None:
+            with_key = with_key.where(order.beyond(after))
+        rows += tx.execute(with_key)
+    if order.column.nullable and len(rows) <= limit:
+        ids = order.id.desc() if order.down else order.id.asc()
+        keyless = statement.where(order.column.is_(None)).order_by(ids).limit(limit + 1 - len(rows))
+        if after is not None and after.value is None:
+            keyless = keyless.where(order.id < after.id if order.down else order.id > after.id)
+        rows += tx.execute(keyless)
+    return rows[:limit], len(rows) > limit

@@ -1,0 +1,542 @@
+"""The one door: every reading and every write of every caller goes through these functions.
+
+So a version, a rule, a revision and a number of the sequence cannot be forgotten. All of them run inside a unit of work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from pydantic import BaseModel, ValidationError
+
+from app.kit import filters, paging, revisions
+from app.kit.db import Base, Database, Transaction
+from app.kit.errors import Again, Conflict, Fault, Gone, Invalid, Malformed, NotFound, PreconditionMissing, Stale
+from app.kit.ids import new_id
+from app.kit.resource import COMMON, Link, Proposal, Resource, Rows, Target, Targets, claim_of
+from app.kit.revisions import Action, Written
+from app.kit.text import is_id, key_of, slugify
+
+In = TypeVar("In", bound=BaseModel)
+Expected = frozenset[int] | Literal["*"] | None
+"""The versions that a conditional write accepts; `"*"`: whatever is there; None: the caller did not say."""
+ANYTHING: Expected = "*"
+
+Snapshot = dict[str, Any]
+Edit = Callable[[Snapshot], Snapshot]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as it stands: `body` is its JSON, `written` tells whether this unit of work changed it."""
+
+    id: UUID
+    slug: str
+    version: int
+    body: bytes
+    written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list: the records' JSON, the cursor of the next page, the size of the whole list when asked for."""
+
+    items: list[bytes]
+    next: str | None
+    total: int | None
+    sequence: int
+
+
+def open_database(
+    url: str, *, pool_size: int = 8, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Database:
+    """The registry's database, with the seal that every write ends in."""
+    return Database(url, pool_size=pool_size, clock=clock, seal=revisions.seal)
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def fetch(tx: Transaction, resource: Resource[Any], key: str) -> Stored:
+    """The record that `key` (id or slug) names. Raises NotFound, Gone."""
+    row = locate(tx, resource, key)
+    if row.withdrawn_at is not None:
+        raise gone(tx, resource, row)
+    return _stored(tx, resource, row)
+
+
+def browse(tx: Transaction, resource: Resource[Any], query: filters.ListQuery) -> Page:
+    """The page of the list that `query` asks for. Raises Malformed for a foreign cursor or an unknown sort,
+    Invalid for a filter that names a record which does not exist."""
+    table = resource.table
+    where = filters.conditions(query, table)
+    order, context = _order(resource, query), _context(resource, query)
+    after = paging.decode(query.cursor, context, order.column) if query.cursor is not None else None
+    statement = sa.select(
+        table.c.id, table.c.slug, table.c.version, table.c.shape, table.c.document, table.c.withdrawn_at,
+        order.column.label("sort_key"),
+    ).where(*where)  # fmt: skip
+    rows, more = paging.page(tx, statement, order, limit=query.limit, after=after)
+    if not rows and after is None:
+        _insist_on_references(tx, query)
+    return Page(
+        items=list(bodies(tx, resource, rows)),
+        next=paging.encode(paging.Position(rows[-1].sort_key, rows[-1].id), context) if more else None,
+        total=tx.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar_one()
+        if query.count
+        else None,
+        sequence=tx.sequence(),
+    )
+
+
+def bodies(tx: Transaction, resource: Resource[Any], rows: Sequence[sa.Row[Any]]) -> Iterator[bytes]:
+    """The JSON of each row: its stored document, its computed fields behind it."""
+    computed = resource.computed(tx, [row.id for row in rows]) if resource.computed and rows else {}
+    for row in rows:
+        extra = dict(computed.get(row.id, {}))
+        if row.withdrawn_at is not None:
+            extra["withdrawn_at"] = row.withdrawn_at
+        body = _document(resource, row)
+        yield body[:-1] + b"," + msgspec.json.encode(extra)[1:] if extra else body
+
+
+def locate(tx: Transaction, resource: Resource[Any], key: str) -> sa.Row[Any]:
+    """The row that `key` names, withdrawn or not. Raises NotFound."""
+    named = key_of(key)
+    table = resource.table
+    if named is not None:
+        match = table.c.id == named if isinstance(named, UUID) else table.c.slug == named
+        columns = (table.c.id, table.c.slug, table.c.version, table.c.created_at, table.c.withdrawn_at, table.c.shape)
+        row = tx.execute(sa.select(*columns, table.c.document).where(match)).one_or_none()
+        if row is not None:
+            return row
+    raise NotFound(f"No record of {resource.plural} has the id or slug {key[:100]!r}.")
+
+
+def gone(tx: Transaction, resource: Resource[Any], row: sa.Row[Any]) -> Gone:
+    """What is left of a withdrawn record: who withdrew it, when and why."""
+    table = revisions.TABLE
+    last = tx.execute(sa.select(table).where(table.c.record_id == row.id, table.c.version == row.version)).one()
+    tombstone = {
+        "id": str(row.id), "slug": row.slug, "version": row.version,
+        "withdrawn_at": last.at, "author": last.author, "reason": last.reason,
+    }  # fmt: skip
+    return Gone(f"{row.slug} was withdrawn from {resource.plural}.", tombstone=tombstone, version=row.version)
+
+
+def snapshot(resource: Resource[Any], row: Any) -> Snapshot:
+    """The record in `row` as a dictionary: common fields, then its own."""
+    document: Snapshot = msgspec.json.decode(row.document)
+    return document if row.shape == resource.shape else _complete(resource, document)
+
+
+def own(resource: Resource[Any], document: Mapping[str, Any]) -> Snapshot:
+    """The fields of a snapshot that a client may write."""
+    return {planned.name: document.get(planned.name) for planned in resource.plan.fields}
+
+
+def _complete(resource: Resource[Any], document: Snapshot) -> Snapshot:
+    """A snapshot from before a field was added or dropped, in today's shape."""
+    fields = resource.write.model_fields
+    return {name: document.get(name) for name in COMMON} | {
+        planned.name: document.get(
+            planned.name, fields[planned.name].get_default(call_default_factory=True, validated_data={})
+        )
+        if not fields[planned.name].is_required()
+        else document.get(planned.name)
+        for planned in resource.plan.fields
+    }
+
+
+def _document(resource: Resource[Any], row: Any) -> bytes:
+    return row.document.encode() if row.shape == resource.shape else msgspec.json.encode(snapshot(resource, row))
+
+
+def _stored(tx: Transaction, resource: Resource[Any], row: Any, *, written: bool = False) -> Stored:
+    body = next(bodies(tx, resource, [row]))
+    return Stored(row.id, row.slug, row.version, body, written)
+
+
+def _order(resource: Resource[Any], query: filters.ListQuery) -> paging.Order:
+    name = query.sort or "slug"
+    column = resource.sorts.get(name.removeprefix("-"))
+    if column is None:
+        allowed = ", ".join(sorted(resource.sorts))
+        raise Malformed(
+            f"{resource.plural} cannot be sorted by {name[:50]!r}.",
+            slug="unknown-parameter",
+            faults=[Fault("unknown_sort", f"Allowed: {allowed}; with - in front in reverse.", parameter="sort")],
+        )
+    return paging.Order(filters.core(column), resource.table.c.id, name.startswith("-"))
+
+
+def _context(resource: Resource[Any], query: filters.ListQuery) -> str:
+    """What a cursor belongs to: the noun, its filters and its sort; not the size or shape of the page."""
+    shaping = {"cursor", "limit", "count", "fields", "include"}
+    return resource.plural + query.model_dump_json(exclude=shaping, exclude_none=True)
+
+
+def _insist_on_references(tx: Transaction, query: filters.ListQuery) -> None:
+    """An empty list for a mistyped slug would read as "nobody": say that the slug is unknown."""
+    for name, info in type(query).model_fields.items():
+        value = getattr(query, name)
+        for mark in info.metadata if value is not None else ():
+            where = mark.wrapped if isinstance(mark, filters.Among) else mark
+            if isinstance(where, filters.Refers) and not _exists(tx, where.target, value):
+                parameter = info.alias or name
+                raise Invalid.parameter(parameter, "unknown_reference", f"There is no {_noun(where.target)} {value!r}.")
+
+
+def _exists(tx: Transaction, table: sa.Table, key: str) -> bool:
+    return tx.execute(sa.select(table.c.id).where(filters.named(table, key))).first() is not None
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def create(tx: Transaction, resource: Resource[In], data: In, *, slug: str | None = None) -> Stored:
+    """A new record, under `slug` or the slug in `data` or one derived from its title.
+    Raises Invalid, Conflict (a name, slug or identifier that is taken)."""
+    identifier = new_id(tx.now)
+    given = slug or getattr(data, "slug", None)
+    taken = _taken(tx, resource, given or slugify(resource.titled(data)))
+    if given is not None and given in taken:
+        raise Conflict(
+            f"The slug {given!r} is taken, and slugs are never used twice.",
+            faults=[Fault("slug_taken", "Choose another slug.", pointer="/slug")],
+            existing=given,
+        )
+    chosen = (
+        given
+        or _free(slugify(resource.titled(data)), taken)
+        or f"{resource.name.replace(' ', '-')}-{identifier.hex[-12:]}"
+    )
+    meta = {"id": str(identifier), "slug": chosen, "version": 1, "created_at": tx.now, "updated_at": tx.now}
+    return _write(tx, resource, data, meta, Action.created, before=None)
+
+
+def change(tx: Transaction, resource: Resource[Any], key: str, edit: Edit, expected: Expected) -> Stored:
+    """The record after `edit`, a function from its present snapshot to the one that is wanted.
+
+    Validated as a whole; an edit that changes nothing writes nothing. Raises NotFound, Gone, PreconditionMissing,
+    Stale, Invalid, Conflict.
+    """
+    row = locate(tx, resource, key)
+    if row.withdrawn_at is not None:
+        raise gone(tx, resource, row)
+    check(tx, row, expected)
+    before = snapshot(resource, row)
+    data = validated(resource, _without_common(resource, tx, row, edit(before), before))
+    meta = {name: before[name] for name in COMMON} | {"version": row.version + 1, "updated_at": tx.now}
+    return _write(tx, resource, data, meta, Action.changed, before=row)
+
+
+def withdraw(tx: Transaction, resource: Resource[Any], key: str, expected: Expected) -> Stored:
+    """Take a record out. It keeps its id, slug and history, and gives up its name and identifiers.
+    Raises NotFound, Gone, PreconditionMissing, Stale, Conflict (somebody refers to it)."""
+    row = locate(tx, resource, key)
+    if row.withdrawn_at is not None:
+        raise gone(tx, resource, row)
+    check(tx, row, expected)
+    meta = {"version": row.version + 1, "updated_at": tx.now}
+    document = msgspec.json.encode(snapshot(resource, row) | meta).decode()
+    # First the row, then the question: a writer that refers to it meanwhile waits for this lock, or is waited for.
+    _update(
+        tx,
+        resource,
+        row,
+        {**meta, "withdrawn_at": tx.now, "claim": None, "shape": resource.shape, "document": document},
+    )
+    for child in resource.plan.children:
+        if child.claims:
+            tx.execute(sa.update(child.table).where(child.table.c[child.parent] == row.id).values(claim=None))
+    users = list(users_of(tx, resource, row.id))
+    if users:
+        raise Conflict(
+            f"{row.slug} is still in use by {len(users)} record{'s' if len(users) > 1 else ''}.",
+            used_by=[{"noun": noun, "slug": slug} for noun, slug in users],
+        )
+    written = Written(resource.plural, row.id, row.slug, row.version + 1, resource.shape, document)
+    revisions.note(tx, written, Action.withdrawn, ())
+    return Stored(row.id, row.slug, row.version + 1, document.encode(), written=True)
+
+
+def restore(tx: Transaction, resource: Resource[Any], key: str, expected: Expected = ANYTHING) -> Stored:
+    """Bring a withdrawn record back, through the same rules as any write; a record that is there stays as it is.
+    Raises NotFound, Stale, Invalid (it refers to something withdrawn), Conflict (its name is taken now)."""
+    row = locate(tx, resource, key)
+    check(tx, row, expected)
+    if row.withdrawn_at is None:
+        return _stored(tx, resource, row)
+    before = snapshot(resource, row)
+    meta = {name: before[name] for name in COMMON} | {"version": row.version + 1, "updated_at": tx.now}
+    return _write(tx, resource, validated(resource, own(resource, before)), meta, Action.restored, before=row)
+
+
+def check(tx: Transaction, row: sa.Row[Any], expected: Expected) -> None:
+    """The caller's precondition against the record as it is. Raises PreconditionMissing, Stale."""
+    if expected is None:
+        raise PreconditionMissing(
+            "Say which version you mean: send If-Match with the ETag you last saw, or * for whatever is there.",
+            version=row.version,
+        )
+    if expected != "*" and row.version not in expected:
+        seen = max((version for version in expected if version < row.version), default=row.version)
+        raise Stale(
+            f"The record is at version {row.version} now.", version=row.version, changed=changes_after(tx, row.id, seen)
+        )
+
+
+changes_after = revisions.changed_since
+
+
+def validated(resource: Resource[In], values: Mapping[str, Any]) -> In:
+    """The noun's input class made of `values`. Raises Invalid with a pointer for every fault."""
+    return parsed(resource.write, values)
+
+
+def parsed(cls: type[In], values: Mapping[str, Any]) -> In:
+    """`cls` made of `values`. Raises Invalid with a pointer for every fault."""
+    try:
+        return cls.model_validate(dict(values))
+    except ValidationError as error:
+        raise Invalid("Some fields break their rules.", faults=faults_of(error.errors(include_url=False))) from None
+
+
+def faults_of(errors: Iterable[Any]) -> list[Fault]:
+    """Pydantic's errors as faults with JSON Pointers. The input itself is not repeated."""
+    return [Fault(error["type"], error["msg"], pointer=pointer_of(error["loc"])) for error in errors]
+
+
+def pointer_of(location: Iterable[str | int]) -> str:
+    """A Pydantic location as a JSON Pointer (RFC 6901)."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in location)
+
+
+def users_of(tx: Transaction, resource: Resource[Any], identifier: UUID, most: int = 20) -> Iterator[tuple[str, str]]:
+    """The records (noun, slug) that refer to this one, at most `most` of each kind."""
+    for table in Base.metadata.sorted_tables:
+        for column in table.c:
+            if any(key.column.table is resource.table for key in column.foreign_keys) and not _owns(table, column):
+                yield from (
+                    (_owner(table).info["noun"], slug)
+                    for slug in tx.execute(_users(table, column, identifier, most)).scalars()
+                )
+
+
+def _users(table: sa.Table, column: sa.Column[Any], identifier: UUID, most: int) -> sa.Select[Any]:
+    owner = _owner(table)
+    statement = (
+        sa.select(owner.c.slug).where(column == identifier, owner.c.withdrawn_at.is_(None)).distinct().limit(most)
+    )
+    if owner is not table:
+        parent = next(c for c in table.primary_key if c.foreign_keys)
+        statement = statement.join(table, parent == owner.c.id)
+    return statement.order_by(owner.c.slug)
+
+
+def _owns(table: sa.Table, column: sa.Column[Any]) -> bool:
+    """Whether `column` is how a child row hangs on its own record."""
+    return column.primary_key and "slug" not in table.c
+
+
+def _owner(table: sa.Table) -> sa.Table:
+    """The noun's table that rows of `table` belong to."""
+    if "slug" in table.c:
+        return table
+    return next(iter(next(c for c in table.primary_key if c.foreign_keys).foreign_keys)).column.table
+
+
+def _noun(table: sa.Table) -> str:
+    return table.name.replace("_", " ")
+
+
+def _taken(tx: Transaction, resource: Resource[Any], slug: str) -> set[str]:
+    """`slug` and its numbered relatives, as far as they are in use."""
+    if not slug:
+        return set()
+    column = resource.table.c.slug
+    return set(
+        tx.execute(
+            sa.select(column).where(sa.or_(column == slug, sa.and_(column > f"{slug}-", column < f"{slug}-:")))
+        ).scalars()
+    )
+
+
+def _free(slug: str, taken: set[str]) -> str | None:
+    if not slug:
+        return None
+    if slug not in taken and not is_id(slug):
+        return slug
+    return next(numbered for n in range(2, len(taken) + 3) if (numbered := f"{slug}-{n}") not in taken)
+
+
+def _without_common(
+    resource: Resource[Any], tx: Transaction, row: sa.Row[Any], wanted: Snapshot, before: Snapshot
+) -> Snapshot:
+    """What the client wrote, without the read-only fields that GET showed it. One that it changed is refused."""
+    faults = []
+    kept = dict(wanted)
+    computed: Mapping[str, Any] = {}
+    if resource.computed and any(name in kept for name in resource.computed_fields):
+        computed = msgspec.to_builtins(resource.computed(tx, [row.id]).get(row.id, {}))
+    for name, value in {**{name: before[name] for name in COMMON}, **computed}.items():
+        if name in kept and kept.pop(name) != value:
+            faults.append(
+                Fault("read_only", "This field is kept by the registry and cannot be set.", pointer=f"/{name}")
+            )
+    if faults:
+        raise Invalid("The record holds read-only fields with other values than the registry's.", faults=faults)
+    return kept
+
+
+def resolve(tx: Transaction, links: Iterable[Link]) -> Targets:
+    """The records that `links` name, one statement a table. They stay as they are until this transaction ends.
+    Raises Invalid with a pointer for each that is unknown or withdrawn."""
+    wanted = list(links)
+    found: dict[tuple[str, str], Target] = {}
+    withdrawn: set[tuple[str, str]] = set()
+    for table in {link.table.name: link.table for link in wanted}.values():
+        keys = sorted({link.key for link in wanted if link.table is table})
+        columns = (table.c.id, table.c.slug, table.c.withdrawn_at)
+        ids, slugs = [UUID(key) for key in keys if is_id(key)], [key for key in keys if not is_id(key)]
+        statement = sa.select(*columns).where(
+            sa.or_(table.c.id.in_(ids), table.c.slug.in_(slugs)) if ids else table.c.slug.in_(slugs)
+        )
+        for row in tx.execute(statement.order_by(table.c.id).with_for_update(read=True)):
+            for key in (row.slug, str(row.id)):
+                found[table.name, key] = Target(row.id, row.slug)
+                if row.withdrawn_at is not None:
+                    withdrawn.add((table.name, key))
+    faults = [fault for link in wanted if (fault := _unresolved(link, found, withdrawn))]
+    if faults:
+        raise Invalid("The record refers to something that is not there.", faults=faults)
+    return found
+
+
+def _unresolved(link: Link, found: Targets, withdrawn: set[tuple[str, str]]) -> Fault | None:
+    key = (link.table.name, link.key)
+    if key not in found:
+        return Fault("unknown_reference", f"There is no {_noun(link.table)} {link.key!r}.", pointer=link.pointer)
+    if key in withdrawn:
+        return Fault(
+            "withdrawn_reference", f"The {_noun(link.table)} {link.key!r} was withdrawn.", pointer=link.pointer
+        )
+    return None
+
+
+def _write(
+    tx: Transaction, resource: Resource[In], data: In, meta: Snapshot, action: Action, *, before: sa.Row[Any] | None
+) -> Stored:
+    """Store `data` under `meta`: as a new row, or over the row `before`."""
+    targets = resolve(tx, resource.plan.links(data))
+    shown = resource.plan.show(data, targets)
+    plain = msgspec.to_builtins(shown)
+    old = own(resource, snapshot(resource, before)) if before is not None else {}
+    changed = revisions.changed_fields(old, plain)
+    if action is Action.changed and not changed and before is not None:
+        return _stored(tx, resource, before)
+    identifier = UUID(meta["id"])
+    row = resource.plan.row(data, targets)
+    if resource.claims:
+        row["claim"] = claim_of(row, resource.claims)
+        _insist_on_claim(tx, resource.table, resource.claims, row["claim"], identifier)
+    for rule in resource.rules:
+        rule(tx, Proposal(identifier, data, row, targets))
+    document = msgspec.json.encode(meta | shown).decode()
+    row |= {
+        "version": meta["version"],
+        "updated_at": tx.now,
+        "withdrawn_at": None,
+        "shape": resource.shape,
+        "document": document,
+    }
+    if before is None:
+        tx.execute(sa.insert(resource.table).values(id=identifier, slug=meta["slug"], created_at=tx.now, **row))
+    else:
+        _update(tx, resource, before, row)
+    for child in resource.plan.children:
+        if action is Action.restored or child.name in changed:
+            _replace_rows(tx, resource, child, identifier, data, targets, fresh=before is None)
+    written = Written(resource.plural, identifier, meta["slug"], meta["version"], resource.shape, document)
+    revisions.note(tx, written, action, changed)
+    return _stored(
+        tx, resource, _Row(identifier, meta["slug"], meta["version"], resource.shape, document), written=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row as it was just written."""
+
+    id: UUID
+    slug: str
+    version: int
+    shape: str
+    document: str
+    withdrawn_at: None = None
+
+
+def _update(tx: Transaction, resource: Resource[Any], before: sa.Row[Any], values: Mapping[str, Any]) -> None:
+    """Over `before`, if it is still the version that was read. Raises Again when another writer was faster."""
+    table = resource.table
+    statement = sa.update(table).where(table.c.id == before.id, table.c.version == before.version).values(**values)
+    if tx.execute(statement).rowcount != 1:
+        raise Again
+
+
+def _replace_rows(
+    tx: Transaction,
+    resource: Resource[Any],
+    child: Rows,
+    identifier: UUID,
+    data: BaseModel,
+    targets: Targets,
+    *,
+    fresh: bool,
+) -> None:
+    rows = list(child.rows(identifier, getattr(data, child.name), targets, data))
+    if not fresh:
+        tx.execute(sa.delete(child.table).where(child.table.c[child.parent] == identifier))
+    for n, row in enumerate(rows if child.claims else ()):
+        _insist_on_item(tx, resource, child, row, f"/{child.name}/{n}", [r["claim"] for r in rows[:n]])
+    if rows:
+        tx.execute(sa.insert(child.table), rows)
+
+
+def _insist_on_claim(tx: Transaction, table: sa.Table, claims: Sequence[str], claim: str, identifier: UUID) -> None:
+    other = tx.execute(
+        sa.select(table.c.id, table.c.slug).where(table.c.claim == claim, table.c.id != identifier)
+    ).first()
+    if other is not None:
+        raise Conflict(
+            f"The {_noun(table)} {other.slug!r} has the same {claims[0]}.",
+            faults=[Fault("taken", f"{other.slug} has it already.", pointer=f"/{claims[0]}")],
+            existing={"id": str(other.id), "slug": other.slug},
+        )
+
+
+def _insist_on_item(
+    tx: Transaction, resource: Resource[Any], child: Rows, row: Mapping[str, Any], pointer: str, earlier: Sequence[str]
+) -> None:
+    if row["claim"] in earlier:
+        raise Invalid.at(pointer, "repeated", "The same item stands twice in the list.")
+    owner = resource.table
+    statement = (
+        sa.select(owner.c.id, owner.c.slug)
+        .join(child.table, child.table.c[child.parent] == owner.c.id)
+        .where(child.table.c.claim == row["claim"], owner.c.id != row[child.parent])
+    )
+    other = tx.execute(statement).first()
+    if other is not None:
+        raise Conflict(
+            f"The {_noun(owner)} {other.slug!r} has the same {' and '.join(child.claims)}.",
+            faults=[Fault("taken", f"{other.slug} has it already.", pointer=pointer)],
+            existing={"id": str(other.id), "slug": other.slug},
+        )

@@ -1,0 +1,332 @@
+"""A noun is a description: its classes, columns and rules, and the plan by which its fields reach its columns.
+
+The plan is drawn once, when the description is made, and a field that finds no column (or a column's name that finds no
+field) stops the program there, not a request later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar, Union
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from sqlalchemy.orm import Mapper
+
+from app.kit import edtf
+from app.kit.db import Record, Transaction, table_of
+from app.kit.text import fold
+
+In = TypeVar("In", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Marks a field that holds the slug (or id) of another record.
+
+    The table is the one that the column's foreign key names; where a sibling field `noun` chooses among several nouns,
+    `among` maps that field's values to their tables.
+    """
+
+    among: Mapping[str, type[Record]] | None = None
+
+
+Ref = Annotated[str, Reference()]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A reference found in a document: where it stands and what it names."""
+
+    pointer: str
+    table: sa.Table
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The record that a link resolved to."""
+
+    id: UUID
+    slug: str
+
+
+Targets = Mapping[tuple[str, str], Target]  # (table, key as given) -> the record
+
+
+# --- the plan: one small object a field -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A field that goes into the column of its name as it is."""
+
+    name: str
+    column: str
+    folded: tuple[str, ...] = ()  # further columns that hold its folded key
+
+    def links(self, value: Any, pointer: str, around: Any) -> Iterator[Link]:  # noqa: ARG002
+        return iter(())
+
+    def show(self, value: Any, targets: Targets, around: Any) -> Any:  # noqa: ARG002
+        return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+    def fill(self, row: dict[str, Any], value: Any, targets: Targets, around: Any) -> None:  # noqa: ARG002
+        row[self.column] = value
+        for column in self.folded:
+            row[column] = fold(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Dated(Plain):
+    """An EDTF field: its text and four bounds."""
+
+    def fill(self, row: dict[str, Any], value: Any, targets: Targets, around: Any) -> None:  # noqa: ARG002
+        date = edtf.parse(value) if value is not None else None
+        row[f"{self.column}_edtf"] = value
+        for bound in ("earliest", "begun", "ended", "latest"):
+            row[f"{self.column}_{bound}"] = getattr(date, bound) if date else None
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A field that names another record: shown as its slug, stored as its id."""
+
+    name: str
+    column: str
+    table: sa.Table | None
+    among: Mapping[str, type[Record]] | None
+
+    def _table(self, around: Any) -> sa.Table:
+        return self.table if self.table is not None else table_of((self.among or {})[around.noun])
+
+    def links(self, value: Any, pointer: str, around: Any) -> Iterator[Link]:
+        if value is not None:
+            yield Link(pointer, self._table(around), value)
+
+    def show(self, value: Any, targets: Targets, around: Any) -> Any:
+        return None if value is None else targets[self._table(around).name, value].slug
+
+    def fill(self, row: dict[str, Any], value: Any, targets: Targets, around: Any) -> None:
+        row[self.column] = None if value is None else targets[self._table(around).name, value].id
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A field that is an object of its own, stored in the same row under prefixed columns."""
+
+    name: str
+    plan: Plan
+
+    def links(self, value: Any, pointer: str, around: Any) -> Iterator[Link]:  # noqa: ARG002
+        return self.plan.links(value, pointer)
+
+    def show(self, value: Any, targets: Targets, around: Any) -> Any:  # noqa: ARG002
+        return self.plan.show(value, targets)
+
+    def fill(self, row: dict[str, Any], value: Any, targets: Targets, around: Any) -> None:  # noqa: ARG002
+        self.plan.fill(row, value, targets)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A list field: a child table, one row an item, in order."""
+
+    name: str
+    table: sa.Table
+    parent: str
+    claims: tuple[str, ...]
+    plan: Plan | None  # of an item that is an object
+    item: Plain | Linked | None  # of an item that is a single value
+
+    def links(self, value: Any, pointer: str, around: Any) -> Iterator[Link]:
+        for n, item in enumerate(value):
+            if self.plan is not None:
+                yield from self.plan.links(item, f"{pointer}/{n}")
+            elif self.item is not None:
+                yield from self.item.links(item, f"{pointer}/{n}", around)
+
+    def show(self, value: Any, targets: Targets, around: Any) -> Any:
+        if self.plan is not None:
+            return [self.plan.show(item, targets) for item in value]
+        return [self.item.show(item, targets, around) for item in value] if self.item else value
+
+    def fill(self, row: dict[str, Any], value: Any, targets: Targets, around: Any) -> None:
+        """Nothing: the items have rows of their own."""
+
+    def rows(self, parent: UUID, value: Any, targets: Targets, around: Any) -> Iterator[dict[str, Any]]:
+        for n, item in enumerate(value):
+            row: dict[str, Any] = {self.parent: parent, "position": n}
+            if self.plan is not None:
+                self.plan.fill(row, item, targets)
+            elif self.item is not None:
+                self.item.fill(row, item, targets, around)
+            if self.claims:
+                row["claim"] = claim_of(row, self.claims)
+            yield row
+
+
+Planned = Plain | Dated | Linked | Embedded | Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the fields of a Pydantic class reach the columns of a table, and how they are shown."""
+
+    fields: tuple[Planned, ...]
+
+    def links(self, data: BaseModel, pointer: str = "") -> Iterator[Link]:
+        for planned in self.fields:
+            yield from planned.links(getattr(data, planned.name), f"{pointer}/{planned.name}", data)
+
+    def show(self, data: BaseModel, targets: Targets) -> dict[str, Any]:
+        return {planned.name: planned.show(getattr(data, planned.name), targets, data) for planned in self.fields}
+
+    def fill(self, row: dict[str, Any], data: BaseModel, targets: Targets) -> None:
+        for planned in self.fields:
+            planned.fill(row, getattr(data, planned.name), targets, data)
+
+    def row(self, data: BaseModel, targets: Targets) -> dict[str, Any]:
+        row: dict[str, Any] = {}
+        self.fill(row, data, targets)
+        return row
+
+    @property
+    def children(self) -> tuple[Rows, ...]:
+        return tuple(planned for planned in self.fields if isinstance(planned, Rows))
+
+
+def claim_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """The one text under which a record (or an item) claims to be the only one of its kind."""
+    return "|".join(fold(str(row[column])) if row[column] is not None else "" for column in columns)
+
+
+# --- drawing the plan -----------------------------------------------------------------------------------------------
+
+
+def draw(cls: type[BaseModel], mapper: Mapper[Any], *, prefix: str = "", skip: frozenset[str] = frozenset()) -> Plan:
+    """The plan for `cls` over the table of `mapper`. Raises TypeError for a field that has no place to go."""
+    return Plan(
+        tuple(_planned(name, info, mapper, prefix) for name, info in cls.model_fields.items() if name not in skip)
+    )
+
+
+def _planned(name: str, info: FieldInfo, mapper: Mapper[Any], prefix: str) -> Planned:
+    column, columns = prefix + name, typing.cast(sa.Table, mapper.local_table).c
+    kind, marks = _unwrap(info.annotation, info.metadata)
+    link = next((mark for mark in marks if isinstance(mark, Reference)), None)
+    if name in mapper.relationships and not prefix:
+        return _rows(name, kind, marks, mapper.relationships[name].mapper)
+    if link is not None and f"{column}_id" in columns:
+        return _linked(name, columns[f"{column}_id"], link)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return Embedded(name, draw(kind, mapper, prefix=f"{column}_"))
+    if f"{column}_edtf" in columns:
+        return Dated(name, column)
+    if column in columns:
+        return Plain(name, column, tuple(c.name for c in columns if c.info.get("folds") == column))
+    raise TypeError(f"{mapper.class_.__name__} has no column for the field {name!r}")
+
+
+def _linked(name: str, column: sa.Column[Any], link: Reference) -> Linked:
+    table = None if link.among else next(iter(column.foreign_keys)).column.table
+    return Linked(name, column.name, table, link.among)
+
+
+def _rows(name: str, kind: Any, marks: Sequence[Any], child: Mapper[Any]) -> Rows:
+    table = typing.cast(sa.Table, child.local_table)
+    parent = next(column for column in table.primary_key if column.foreign_keys)
+    claims = getattr(child.class_, "__claims__", ())
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return Rows(name, table, parent.name, claims, draw(kind, child), None)
+    own = next(column for column in table.c if column not in (parent, table.c.position))
+    link = next((mark for mark in marks if isinstance(mark, Reference)), None)
+    return Rows(name, table, parent.name, claims, None, _linked(name, own, link) if link else Plain(name, own.name))
+
+
+def _unwrap(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """What an annotation is about, without Optional, list and Annotated around it, and the marks met on the way."""
+    marks = list(metadata)
+    while True:
+        origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+        if origin is Annotated:
+            annotation, more = arguments[0], arguments[1:]
+            marks += more
+        elif origin in (Union, types.UnionType):
+            annotation = next(argument for argument in arguments if argument is not type(None))
+        elif origin is list:
+            annotation = arguments[0]
+        else:
+            return annotation, marks
+
+
+# --- the description ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal(Generic[In]):
+    """A write that the rules may still refuse: the record's id, its data, and the row about to be stored."""
+
+    id: UUID
+    data: In
+    row: Mapping[str, Any]
+    targets: Targets
+
+
+Rule = Callable[[Transaction, Proposal[Any]], None]
+Computed = Callable[[Transaction, Sequence[UUID]], Mapping[UUID, Mapping[str, Any]]]
+
+COMMON = ("id", "slug", "version", "created_at", "updated_at")
+
+
+@dataclass(frozen=True)
+class Resource(Generic[In]):
+    """Everything the kit needs to know of a noun.
+
+    `titled` gives the text that a slug is derived from; `rules` are asked before a write is stored and raise Invalid or
+    Conflict; `computed` gives, for a page of ids, the fields that no column holds.
+    """
+
+    name: str
+    plural: str
+    model: type[Record]
+    write: type[In]
+    read: type[BaseModel]
+    query: type[BaseModel]
+    sorts: Mapping[str, Any]
+    titled: Callable[[In], str]
+    rules: Sequence[Rule] = ()
+    computed: Computed | None = None
+    plan: Plan = field(init=False)
+    table: sa.Table = field(init=False)
+    shape: str = field(init=False)
+    claims: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        plan = draw(self.write, sa.inspect(self.model), skip=frozenset({"slug"}))
+        names = ",".join(planned.name for planned in plan.fields)
+        for name, value in (
+            ("plan", plan),
+            ("table", table_of(self.model)),
+            ("shape", hashlib.sha256(names.encode()).hexdigest()[:8]),
+            ("claims", getattr(self.model, "__claims__", ())),
+        ):
+            object.__setattr__(self, name, value)
+        self.table.info["noun"] = self.plural  # what answers call it
+
+    @property
+    def key_name(self) -> str:
+        """The name of its key in a path."""
+        return f"{self.name.replace(' ', '_')}_id"
+
+    @property
+    def computed_fields(self) -> tuple[str, ...]:
+        """Fields of the answer that are neither common nor written."""
+        return tuple(f for f in self.read.model_fields if f not in self.write.model_fields and f not in COMMON)

@@ -1,0 +1,110 @@
+"""History: a revision for every write, numbered by the registry's sequence in commit order."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit.db import Base, Clock, Key, Transaction, UtcDateTime, table_of, vocabulary
+
+
+class Action(enum.StrEnum):
+    """What a write did to a record."""
+
+    created = "created"
+    changed = "changed"
+    withdrawn = "withdrawn"
+    restored = "restored"
+
+
+class Revision(Base):
+    """One write of one record: who, when, why, which fields, and the record as it was afterwards."""
+
+    __tablename__ = "revision"
+    __table_args__ = (sa.UniqueConstraint("record_id", "version"), sa.Index(None, "noun", "seq"))
+
+    seq: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    noun: Mapped[str] = mapped_column(sa.String(40))
+    record_id: Mapped[UUID] = mapped_column(sa.Uuid)
+    slug: Mapped[str] = mapped_column(Key)
+    version: Mapped[int] = mapped_column(sa.Integer)
+    action: Mapped[Action] = mapped_column(vocabulary(Action))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    author: Mapped[str] = mapped_column(sa.String(255))
+    reason: Mapped[str | None] = mapped_column(sa.Text)
+    changed: Mapped[str] = mapped_column(sa.Text)  # a JSON list of field names
+    shape: Mapped[str] = mapped_column(sa.String(8))
+    document: Mapped[str] = mapped_column(sa.Text)
+
+
+TABLE = table_of(Revision)
+_CLOCK = table_of(Clock)
+_ADVANCE = sa.update(_CLOCK).values(seq=_CLOCK.c.seq + sa.bindparam("writes")).returning(_CLOCK.c.seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The row of a record as a write left it."""
+
+    noun: str
+    id: UUID
+    slug: str
+    version: int
+    shape: str
+    document: str
+
+
+def note(tx: Transaction, written: Written, action: Action, changed: Iterable[str]) -> None:
+    """Remember a write. Its revision is stored by `seal`, when all writes of the transaction are known."""
+    tx.pending.append(
+        {
+            "noun": written.noun,
+            "record_id": written.id,
+            "slug": written.slug,
+            "version": written.version,
+            "action": action,
+            "at": tx.now,
+            "author": tx.author.name,
+            "reason": tx.author.reason,
+            "changed": msgspec.json.encode(list(changed)).decode(),
+            "shape": written.shape,
+            "document": written.document,
+        }
+    )
+
+
+def seal(tx: Transaction) -> None:
+    """End a writing transaction: take as many numbers as it made revisions, and store them.
+
+    The clock's row lock is held from here to the commit and no longer, so numbers follow commit order and concurrent
+    writers wait for each other only at the very end.
+    """
+    if not tx.pending:
+        return
+    last = tx.execute(_ADVANCE, {"writes": len(tx.pending)}).scalar_one()
+    first = last - len(tx.pending) + 1
+    tx.execute(sa.insert(TABLE), [{"seq": first + n, **row} for n, row in enumerate(tx.pending)])
+    tx.pending.clear()
+
+
+def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The top-level fields in which two snapshots differ, in the order of the newer one."""
+    return [name for name in {**new, **old} if old.get(name) != new.get(name)]
+
+
+def changed_since(tx: Transaction, record: UUID, version: int) -> list[str]:
+    """The fields that any revision after `version` touched."""
+    rows = tx.execute(
+        sa.select(TABLE.c.changed)
+        .where(TABLE.c.record_id == record, TABLE.c.version > version)
+        .order_by(TABLE.c.version)
+    )
+    return list(dict.fromkeys(name for (changed,) in rows for name in msgspec.json.decode(changed)))

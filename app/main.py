@@ -1,0 +1,65 @@
+"""The only place where the parts meet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from fastapi import FastAPI
+
+from app.api import openapi, ops, problems
+from app.api.crud import crud_router
+from app.api.v1 import RESOURCES, batches, changes
+from app.api.verbs import Verbs, VerbsLayer
+from app.exchange.documents import examples
+from app.kit import migrations, records
+from app.settings import MIGRATIONS, SEED, Settings
+
+ABOUT = """\
+Who works with whom, on what, since when, and how we know.
+
+Every record has an `id` and a `slug`; both work in paths and references. Lists are paged by `cursor` and filtered by named
+parameters. Writes name the version they mean (`If-Match`). Every error is a problem document (RFC 9457). Dates are EDTF
+(ISO 8601-2), kept as given: `2014`, `2014-12`, `1999/..`.
+"""
+
+
+def create_app(
+    settings: Settings | None = None, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> FastAPI:
+    """The application. Without `settings` they are read from the environment (as uvicorn's factory does it)."""
+    settings = settings or Settings.from_environment(os.environ)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        migrations.verify(app.state.database.engine, MIGRATIONS)
+        yield
+        app.state.database.close()
+
+    app = FastAPI(
+        title="Concord", version="1", summary="The registry of partnerships", description=ABOUT, lifespan=lifespan,
+        openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False,
+        openapi_tags=[{"name": resource.plural} for resource in RESOURCES] + [{"name": "registry"}, {"name": "operations"}],
+        telemetry={"auto_configure": False},
+    )  # fmt: skip
+    app.state.settings = settings
+    app.state.database = records.open_database(settings.database_url, pool_size=settings.pool_size, clock=clock)
+    app.state.resources = RESOURCES
+    app.state.schemas = (batches.Batch,)
+    app.state.verbs = Verbs(app)
+    problems.install(app)
+    by_table = {resource.table.name: resource for resource in RESOURCES}
+    for router in (*(crud_router(resource, by_table) for resource in RESOURCES), changes.router, batches.router):
+        app.include_router(router)
+    ops.install(app)
+    app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, object]:
+    if app.openapi_schema is None:
+        app.openapi_schema = openapi.build(app, RESOURCES, examples(SEED))
+    return app.openapi_schema

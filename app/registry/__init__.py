@@ -1,0 +1,1 @@
+"""Floor 2: one file per noun: its table, vocabularies and rules."""

