@@ -6,7 +6,6 @@ handed out, and run again as a whole when another writer got in between. Reads a
 
 from __future__ import annotations
 
-import enum
 import queue
 import random
 import threading
@@ -28,6 +27,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.kit import edtf
 from app.kit.errors import Again, Conflict, Unavailable
+from app.kit.vocabularies import Vocabulary
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def vocabulary(values: type[enum.StrEnum]) -> sa.Enum:
+def vocabulary(values: type[Vocabulary]) -> sa.Enum:
     """A column of an enum, stored by value (SQLAlchemy would store the names) as text without a CHECK: a new value
     must not need a migration, and only the door writes."""
     return sa.Enum(

@@ -7,7 +7,6 @@ is the whole of a filter. A kind of question is one small class here.
 
 from __future__ import annotations
 
-import enum
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,23 +22,24 @@ from app.kit import edtf
 from app.kit.db import table_of
 from app.kit.fields import CommaSeparated, EdtfDate, Moment
 from app.kit.text import is_id
+from app.kit.vocabularies import Vocabulary
 
 Column = InstrumentedAttribute[Any]
 
 
-class Match(enum.StrEnum):
+class Match(Vocabulary):
     """How imprecise dates are read: might the fact fall into the window, or must it."""
 
-    possible = "possible"
-    certain = "certain"
+    possible = "possible", "It might."
+    certain = "certain", "It must, whatever the missing digits are."
 
 
-class Withdrawn(enum.StrEnum):
+class Withdrawn(Vocabulary):
     """Whether a list shows withdrawn records."""
 
-    no = "false"
-    only = "true"
-    both = "any"
+    no = "false", "Without them."
+    only = "true", "Only them."
+    both = "any", "Both."
 
 
 class Where(Protocol):

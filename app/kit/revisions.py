@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,15 +13,16 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.db import Base, Clock, Key, Transaction, UtcDateTime, table_of, vocabulary
+from app.kit.vocabularies import Vocabulary
 
 
-class Action(enum.StrEnum):
+class Action(Vocabulary):
     """What a write did to a record."""
 
-    created = "created"
-    changed = "changed"
-    withdrawn = "withdrawn"
-    restored = "restored"
+    created = "created", "It is new."
+    changed = "changed", "Some fields are others now."
+    withdrawn = "withdrawn", "It was taken out."
+    restored = "restored", "It was brought back."
 
 
 class Revision(Base):

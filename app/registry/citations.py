@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.kit.db import Base, Record, Transaction, reference, table_of, vocabulary
 from app.kit.errors import Fault, Invalid
 from app.kit.resource import Proposal
+from app.kit.vocabularies import Vocabulary
 from app.registry.collaboration_types import CollaborationType
 from app.registry.collaborations import Collaboration
 from app.registry.instruments import Instrument
@@ -21,27 +21,24 @@ from app.registry.reviews import Review
 from app.registry.sources import Source, SourcePassage
 
 
-class Support(enum.StrEnum):
+class Support(Vocabulary):
     """What a passage says about the fact."""
 
-    states = "states"
-    """It says so in words."""
-    implies = "implies"
-    """It follows from what it says."""
-    contradicts = "contradicts"
-    """It says otherwise."""
+    states = "states", "It says so in words."
+    implies = "implies", "It follows from what it says."
+    contradicts = "contradicts", "It says otherwise."
 
 
-class CitedNoun(enum.StrEnum):
+class CitedNoun(Vocabulary):
     """The nouns whose records can be cited for."""
 
-    organizations = "organizations"
-    collaboration_types = "collaboration-types"
-    instruments = "instruments"
-    collaborations = "collaborations"
-    milestones = "milestones"
-    sources = "sources"
-    reviews = "reviews"
+    organizations = "organizations", "Bodies and groups."
+    collaboration_types = "collaboration-types", "Kinds of collaboration."
+    instruments = "instruments", "Declarations and guidelines."
+    collaborations = "collaborations", "Organizations working together."
+    milestones = "milestones", "What happened or was promised."
+    sources = "sources", "Documents."
+    reviews = "reviews", "Periodic reviews."
 
 
 CITED: dict[str, type[Record]] = {

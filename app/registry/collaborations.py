@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,76 +9,51 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
 from app.kit.db import Base, Record, dated, folded, reference, vocabulary
+from app.kit.vocabularies import Vocabulary
 from app.registry.collaboration_types import CollaborationType
 from app.registry.instruments import Instrument
 from app.registry.organizations import Organization
 
 
-class CollaborationStatus(enum.StrEnum):
+class CollaborationStatus(Vocabulary):
     """Where a collaboration stands."""
 
-    planned = "planned"
-    """Agreed or announced, not begun."""
-    active = "active"
-    """Going on."""
-    on_request = "on_request"
-    """Given whenever it is asked for."""
-    completed = "completed"
-    """Came to its intended end."""
-    ended = "ended"
-    """Stopped, whatever was intended."""
-    suspended = "suspended"
-    """Paused."""
-    unknown = "unknown"
-    """The sources do not say."""
+    planned = "planned", "Agreed or announced, not begun."
+    active = "active", "Going on."
+    on_request = "on_request", "Given whenever it is asked for."
+    completed = "completed", "Came to its intended end."
+    ended = "ended", "Stopped, whatever was intended."
+    suspended = "suspended", "Paused."
+    unknown = "unknown", "The sources do not say."
 
 
-class ParticipantRole(enum.StrEnum):
+class ParticipantRole(Vocabulary):
     """What a participant does in a collaboration."""
 
-    co_organizer = "co_organizer"
-    """Organizes it together with others."""
-    participant = "participant"
-    """Takes part."""
-    invited_participant = "invited_participant"
-    """Takes part by invitation."""
-    provider = "provider"
-    """Gives the expertise, training or assistance."""
-    recipient = "recipient"
-    """Is given it."""
-    partner = "partner"
-    """Carries it together with others."""
-    funder = "funder"
-    """Pays for it."""
-    signatory = "signatory"
-    """Has signed the agreement."""
-    member = "member"
-    """Belongs to the body."""
-    co_chair = "co_chair"
-    """Chairs it together with others."""
-    speaker = "speaker"
-    """Speaks at it."""
-    host = "host"
-    """Holds it, or is the body in which it happens."""
-    reviewer = "reviewer"
-    """Examines it."""
-    beneficiary = "beneficiary"
-    """Profits from it."""
+    co_organizer = "co_organizer", "Organizes it together with others."
+    participant = "participant", "Takes part."
+    invited_participant = "invited_participant", "Takes part by invitation."
+    provider = "provider", "Gives the expertise, training or assistance."
+    recipient = "recipient", "Is given it."
+    partner = "partner", "Carries it together with others."
+    funder = "funder", "Pays for it."
+    signatory = "signatory", "Has signed the agreement."
+    member = "member", "Belongs to the body."
+    co_chair = "co_chair", "Chairs it together with others."
+    speaker = "speaker", "Speaks at it."
+    host = "host", "Holds it, or is the body in which it happens."
+    reviewer = "reviewer", "Examines it."
+    beneficiary = "beneficiary", "Profits from it."
 
 
-class ReviewStatus(enum.StrEnum):
+class ReviewStatus(Vocabulary):
     """What the calendar says of a collaboration's periodic review. Computed, never written."""
 
-    none = "none"
-    """No review is asked for."""
-    current = "current"
-    """Reviewed, and not due for more than three months."""
-    due = "due"
-    """Due within three months."""
-    overdue = "overdue"
-    """The date has passed."""
-    never = "never"
-    """A review is asked for and none has been held."""
+    none = "none", "No review is asked for."
+    current = "current", "Reviewed, and not due for more than three months."
+    due = "due", "Due within three months."
+    overdue = "overdue", "The date has passed."
+    never = "never", "A review is asked for and none has been held."
 
 
 class CollaborationParticipant(Base):

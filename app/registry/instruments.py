@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,32 +9,23 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
 from app.kit.db import Base, Record, dated, folded, reference, vocabulary
+from app.kit.vocabularies import Vocabulary
 from app.registry.organizations import Organization
 
 
-class InstrumentKind(enum.StrEnum):
+class InstrumentKind(Vocabulary):
     """What sort of text an instrument is."""
 
-    declaration = "declaration"
-    """A solemn statement of principles."""
-    guidelines = "guidelines"
-    """Recommendations addressed by states or an organization."""
-    guidance = "guidance"
-    """Practical advice on applying other texts."""
-    principles = "principles"
-    """A set of principles to commit to."""
-    treaty = "treaty"
-    """Binding in international law, or meant to be."""
-    framework = "framework"
-    """A frame for policies."""
-    strategy = "strategy"
-    """An organization's plan."""
-    goals = "goals"
-    """Objectives agreed by states."""
-    resolution = "resolution"
-    """A decision of an organ."""
-    other = "other"
-    """None of the above."""
+    declaration = "declaration", "A solemn statement of principles."
+    guidelines = "guidelines", "Recommendations addressed by states or an organization."
+    guidance = "guidance", "Practical advice on applying other texts."
+    principles = "principles", "A set of principles to commit to."
+    treaty = "treaty", "Binding in international law, or meant to be."
+    framework = "framework", "A frame for policies."
+    strategy = "strategy", "An organization's plan."
+    goals = "goals", "Objectives agreed by states."
+    resolution = "resolution", "A decision of an organ."
+    other = "other", "None of the above."
 
 
 class InstrumentReference(Base):

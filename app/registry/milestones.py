@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,55 +9,38 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit import edtf
 from app.kit.db import Record, dated, folded, reference, vocabulary
+from app.kit.vocabularies import Vocabulary
 from app.registry.collaborations import Collaboration
 from app.registry.instruments import Instrument
 from app.registry.organizations import Organization
 
 
-class MilestoneKind(enum.StrEnum):
+class MilestoneKind(Vocabulary):
     """What sort of event a milestone is."""
 
-    launch = "launch"
-    """Something began."""
-    signature = "signature"
-    """An agreement was signed."""
-    adoption = "adoption"
-    """A text was adopted."""
-    revision = "revision"
-    """A text was revised."""
-    reference = "reference"
-    """One text took up another."""
-    session = "session"
-    """A session or event was held."""
-    statement = "statement"
-    """Something was stated in public."""
-    membership = "membership"
-    """Somebody became a member."""
-    publication = "publication"
-    """Something was published."""
-    report = "report"
-    """Somebody reported."""
-    deliverable = "deliverable"
-    """Something promised was delivered."""
-    end = "end"
-    """Something came to its end."""
-    other = "other"
-    """None of the above."""
+    launch = "launch", "Something began."
+    signature = "signature", "An agreement was signed."
+    adoption = "adoption", "A text was adopted."
+    revision = "revision", "A text was revised."
+    reference = "reference", "One text took up another."
+    session = "session", "A session or event was held."
+    statement = "statement", "Something was stated in public."
+    membership = "membership", "Somebody became a member."
+    publication = "publication", "Something was published."
+    report = "report", "Somebody reported."
+    deliverable = "deliverable", "Something promised was delivered."
+    end = "end", "Something came to its end."
+    other = "other", "None of the above."
 
 
-class MilestoneStatus(enum.StrEnum):
+class MilestoneStatus(Vocabulary):
     """What became of a milestone."""
 
-    planned = "planned"
-    """Still to come."""
-    met = "met"
-    """Happened; the date may be not stated."""
-    partially_met = "partially_met"
-    """Happened in part."""
-    not_met = "not_met"
-    """Did not happen."""
-    cancelled = "cancelled"
-    """Will not happen."""
+    planned = "planned", "Still to come."
+    met = "met", "Happened; the date may be not stated."
+    partially_met = "partially_met", "Happened in part."
+    not_met = "not_met", "Did not happen."
+    cancelled = "cancelled", "Will not happen."
 
 
 class Milestone(Record):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,60 +9,39 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
 from app.kit.db import Base, Key, Record, dated, folded, reference, vocabulary
+from app.kit.vocabularies import Vocabulary
 
 
-class OrganizationKind(enum.StrEnum):
+class OrganizationKind(Vocabulary):
     """What sort of body an organization is."""
 
-    intergovernmental_organization = "intergovernmental_organization"
-    """Founded by states through a treaty."""
-    supranational_union = "supranational_union"
-    """A union of states with powers of its own."""
-    organ = "organ"
-    """A permanent part of another organization."""
-    working_group = "working_group"
-    """Set up by another body for a mandate."""
-    initiative = "initiative"
-    """A programme with a public face of its own."""
-    network = "network"
-    """Bodies or experts that are linked, without a common legal person."""
-    association = "association"
-    """A membership body of organizations."""
-    event_organizer = "event_organizer"
-    """Set up to hold an event."""
-    government = "government"
-    """A state's government, ministry or agency."""
-    company = "company"
-    """An enterprise."""
-    non_governmental_organization = "non_governmental_organization"
-    """A civil-society body."""
-    employers_organization = "employers_organization"
-    """Speaks for employers."""
-    workers_organization = "workers_organization"
-    """A trade union or a federation of them."""
-    academic_institution = "academic_institution"
-    """A university or research institute."""
-    group = "group"
-    """An open class of participants, not a legal body."""
-    other = "other"
-    """None of the above."""
+    intergovernmental_organization = "intergovernmental_organization", "Founded by states through a treaty."
+    supranational_union = "supranational_union", "A union of states with powers of its own."
+    organ = "organ", "A permanent part of another organization."
+    working_group = "working_group", "Set up by another body for a mandate."
+    initiative = "initiative", "A programme with a public face of its own."
+    network = "network", "Bodies or experts that are linked, without a common legal person."
+    association = "association", "A membership body of organizations."
+    event_organizer = "event_organizer", "Set up to hold an event."
+    government = "government", "A state's government, ministry or agency."
+    company = "company", "An enterprise."
+    non_governmental_organization = "non_governmental_organization", "A civil-society body."
+    employers_organization = "employers_organization", "Speaks for employers."
+    workers_organization = "workers_organization", "A trade union or a federation of them."
+    academic_institution = "academic_institution", "A university or research institute."
+    group = "group", "An open class of participants, not a legal body."
+    other = "other", "None of the above."
 
 
-class NameKind(enum.StrEnum):
+class NameKind(Vocabulary):
     """What a further name of an organization is."""
 
-    official = "official"
-    """The full name in one of its official languages."""
-    short = "short"
-    """A shorter form in common use."""
-    acronym = "acronym"
-    """An abbreviation made of initials."""
-    alias = "alias"
-    """Any other name in use."""
-    former = "former"
-    """A name it no longer bears."""
-    translation = "translation"
-    """An unofficial rendering in another language."""
+    official = "official", "The full name in one of its official languages."
+    short = "short", "A shorter form in common use."
+    acronym = "acronym", "An abbreviation made of initials."
+    alias = "alias", "Any other name in use."
+    former = "former", "A name it no longer bears."
+    translation = "translation", "An unofficial rendering in another language."
 
 
 class OrganizationName(Base):

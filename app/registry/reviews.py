@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import calendar
-import enum
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -14,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
 from app.kit.db import Base, Record, Transaction, dated, folded, reference, table_of, vocabulary
+from app.kit.vocabularies import Vocabulary
 from app.registry.collaborations import Collaboration, ReviewStatus
 from app.registry.organizations import Organization
 from app.registry.sources import Source
@@ -22,28 +22,21 @@ NOTICE_MONTHS = 3
 """So long before its date a review counts as due."""
 
 
-class HeldStatus(enum.StrEnum):
+class HeldStatus(Vocabulary):
     """Whether a review has taken place."""
 
-    planned = "planned"
-    """On the agenda."""
-    held = "held"
-    """Has taken place."""
+    planned = "planned", "On the agenda."
+    held = "held", "Has taken place."
 
 
-class Finding(enum.StrEnum):
+class Finding(Vocabulary):
     """What a review concluded for a collaboration."""
 
-    continue_ = "continue"
-    """Go on as it is."""
-    renew = "renew"
-    """Conclude it anew."""
-    adjust = "adjust"
-    """Go on with changes."""
-    close = "close"
-    """Bring it to an end."""
-    noted = "noted"
-    """Taken note of, no conclusion."""
+    continue_ = "continue", "Go on as it is."
+    renew = "renew", "Conclude it anew."
+    adjust = "adjust", "Go on with changes."
+    close = "close", "Bring it to an end."
+    noted = "noted", "Taken note of, no conclusion."
 
 
 class ReviewItem(Base):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from datetime import datetime
 from uuid import UUID
 
@@ -11,28 +10,21 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
 from app.kit.db import SORTED, Base, Record, UtcDateTime, dated, folded, reference, vocabulary
+from app.kit.vocabularies import Vocabulary
 from app.registry.organizations import Organization
 
 
-class SourceKind(enum.StrEnum):
+class SourceKind(Vocabulary):
     """What sort of document a source is."""
 
-    web_page = "web_page"
-    """A page on the web."""
-    report = "report"
-    """A report or study."""
-    meeting_document = "meeting_document"
-    """A document of a meeting, with a symbol."""
-    agreement = "agreement"
-    """The text of an agreement."""
-    press_release = "press_release"
-    """An announcement to the press."""
-    dataset = "dataset"
-    """A set of data."""
-    correspondence = "correspondence"
-    """A letter or message."""
-    other = "other"
-    """None of the above."""
+    web_page = "web_page", "A page on the web."
+    report = "report", "A report or study."
+    meeting_document = "meeting_document", "A document of a meeting, with a symbol."
+    agreement = "agreement", "The text of an agreement."
+    press_release = "press_release", "An announcement to the press."
+    dataset = "dataset", "A set of data."
+    correspondence = "correspondence", "A letter or message."
+    other = "other", "None of the above."
 
 
 class SourcePassage(Base):

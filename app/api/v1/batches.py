@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -20,24 +19,20 @@ from app.kit.errors import Invalid, RegistryError
 from app.kit.fields import Key, Part
 from app.kit.records import Expected, Stored
 from app.kit.resource import Resource
+from app.kit.vocabularies import Vocabulary
 
 router = APIRouter(prefix="/v1", tags=["registry"], route_class=StrictRoute)
 _NOUNS: dict[str, Resource[Any]] = {resource.plural: resource for resource in RESOURCES}
 
 
-class Verb(enum.StrEnum):
+class Verb(Vocabulary):
     """What an operation does."""
 
-    create = "create"
-    """A new record from `body`."""
-    put = "put"
-    """`body` takes the place of the record."""
-    patch = "patch"
-    """`body` is a JSON merge patch."""
-    withdraw = "withdraw"
-    """Take the record out."""
-    restore = "restore"
-    """Bring it back."""
+    create = "create", "A new record from `body`."
+    put = "put", "`body` takes the place of the record."
+    patch = "patch", "`body` is a JSON merge patch."
+    withdraw = "withdraw", "Take the record out."
+    restore = "restore", "Bring it back."
 
 
 class Operation(Part):
