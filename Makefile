@@ -1,0 +1,38 @@
+# `make serve` and `make test` are all that a fresh machine with Python 3.11 or newer needs.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: serve test lint lock clean
+
+serve: .venv/serve  ## migrate, seed and serve at http://127.0.0.1:8000
+	$(BIN)/concord serve
+
+test: lint  ## everything, on SQLite and on PostgreSQL
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+lint: .venv/test  ## style, types and the floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+lock:  ## pin what pyproject.toml asks for: hashes, no addresses
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --upgrade --quiet --group build --output-file requirements.lock
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --quiet --group build --group test --constraint requirements.lock --output-file requirements-test.lock
+
+clean:  ## forget the environment
+	rm -rf .venv
+
+.venv/serve: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Concord needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/test: .venv/serve requirements-test.lock
+	$(PIP) install --require-hashes -r requirements-test.lock
+	touch $@
