@@ -14,7 +14,7 @@ from app.api.crud import crud_router
 from app.api.v1 import RESOURCES, batches, changes
 from app.api.verbs import Verbs, VerbsLayer
 from app.exchange.documents import examples
-from app.kit import migrations, records
+from app.kit import history, migrations, records
 from app.settings import MIGRATIONS, SEED, Settings
 
 ABOUT = """\
@@ -47,7 +47,7 @@ def create_app(
     app.state.settings = settings
     app.state.database = records.open_database(settings.database_url, pool_size=settings.pool_size, clock=clock)
     app.state.resources = RESOURCES
-    app.state.schemas = (batches.Batch,)
+    app.state.schemas = (batches.Batch, batches.BatchQuery, history.ChangesQuery)
     app.state.verbs = Verbs(app)
     problems.install(app)
     by_table = {resource.table.name: resource for resource in RESOURCES}

@@ -1,49 +1,49 @@
 """The routes that every noun has, from its description. One function a verb; the work is the door's."""
 
-# No postponed annotations here: FastAPI reads those of the routes, and the classes in them are known only per noun.
+from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Path, Request, Response
+from starlette._utils import get_route_path
+from starlette.routing import Match
+from starlette.types import Scope
 
 from app.api import conditional, deps, openapi
 from app.api.strict import JSON, MERGE_PATCH, StrictRoute, read_object
 from app.kit import history, records, views
 from app.kit.db import Transaction
 from app.kit.errors import Invalid, NotFound, PreconditionMissing, Stale
-from app.kit.fields import CommaSeparated
 from app.kit.filters import ListQuery
 from app.kit.records import Expected, Page, Snapshot, Stored
 from app.kit.resource import Resource
 from app.kit.text import is_slug
+from app.kit.views import RecordQuery
 
 
-class RecordQuery(BaseModel):
-    """The shape of one record."""
+class NounRouter(APIRouter):
+    """A router that is asked for its own prefix only, so that the last noun answers as fast as the first."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    fields: Annotated[list[str] | None, CommaSeparated] = Field(default=None, description="Only these fields.")
-    include: Annotated[list[str] | None, CommaSeparated] = Field(
-        default=None, description="Also answer the records that these references name, under `included`."
-    )
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        path = get_route_path(scope)
+        if path.startswith(self.prefix) and path[len(self.prefix) : len(self.prefix) + 1] in ("", "/"):
+            return super().matches(scope)
+        return Match.NONE, {}
 
 
 def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRouter:  # noqa: C901  # nine routes in a row
     """All ordinary routes of a noun. `resources` is where `include` finds the others."""
-    router = APIRouter(prefix=f"/v1/{resource.plural}", tags=[resource.plural], route_class=StrictRoute)
-    query_class = resource.query
+    router = NounRouter(prefix=f"/v1/{resource.plural}", tags=[resource.plural], route_class=StrictRoute)
     record_path = f"/{{{resource.key_name}}}"
     by_key = Path(alias=resource.key_name, description=f"Id or slug of the {resource.name}.")
     about = openapi.Operations(resource)
 
     @router.get("", **about.browse)
-    async def browse(request: Request, query: Annotated[query_class, Query()]) -> Response:  # type: ignore[valid-type]
-        return await _browse(request, resource, resources, query)
+    async def browse(request: Request) -> Response:
+        return await _browse(request, resource, resources, deps.query(request, resource.query))
 
     @router.post("", **about.create)
     async def create(request: Request) -> Response:
@@ -54,8 +54,8 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
         return _created(request, resource, stored)
 
     @router.get(record_path, **about.fetch)
-    async def fetch(request: Request, query: Annotated[RecordQuery, Query()], record: str = by_key) -> Response:
-        return await _fetch(request, resource, resources, record, query)
+    async def fetch(request: Request, record: str = by_key) -> Response:
+        return await _fetch(request, resource, resources, record, deps.query(request, RecordQuery))
 
     @router.put(record_path, **about.replace)
     async def replace(request: Request, record: str = by_key) -> Response:
@@ -88,9 +88,8 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
         return _answer(await deps.writing(request, lambda tx: records.restore(tx, resource, record, expected), author))
 
     @router.get(f"{record_path}/revisions", **about.revisions)
-    async def revisions(
-        request: Request, query: Annotated[history.HistoryQuery, Query()], record: str = by_key
-    ) -> Response:
+    async def revisions(request: Request, record: str = by_key) -> Response:
+        query = deps.query(request, history.HistoryQuery)
         found = await deps.reading(request, lambda tx: history.of_record(tx, resource, record, query))
         return list_answer(found.items, next_page(request, found.next), conditional.etag(found.version, found.sequence))
 

@@ -7,16 +7,18 @@ from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request, Response
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
+from app.api.strict import read_query
 from app.auth import policy
 from app.kit.db import Author, Database, Work
-from app.kit.errors import Malformed
+from app.kit.errors import Fault, Invalid, Malformed
 from app.kit.text import clean
 from app.settings import Settings
 
 T = TypeVar("T")
+Q = TypeVar("Q", bound=BaseModel)
 REASON_LENGTH = 500
 
 
@@ -38,6 +40,21 @@ async def reading(request: Request, work: Work[T]) -> T:
 async def writing(request: Request, work: Work[T], author: Author, *, dry_run: bool = False) -> T:
     """Run `work` in a writing transaction; it is committed when this returns."""
     return await asyncio.wrap_future(database(request).submit_write(work, author, dry_run=dry_run))
+
+
+def query(request: Request, cls: type[Q]) -> Q:
+    """The parameters of the request. Raises Malformed for one that has no meaning here, Invalid for a bad value."""
+    given = read_query(request.scope["query_string"])
+    try:
+        return cls.model_validate(given)
+    except ValidationError as error:
+        faults = [Fault(fault["type"], fault["msg"], parameter=str(fault["loc"][0])) for fault in error.errors()]
+    allowed = ", ".join(info.alias or name for name, info in cls.model_fields.items())
+    unknown = [fault.parameter for fault in faults if fault.code == "extra_forbidden"]
+    if unknown:
+        named = [Fault("unknown_parameter", f"Allowed: {allowed}.", parameter=name) for name in unknown]
+        raise Malformed("A parameter has no meaning here.", slug="unknown-parameter", faults=named)
+    raise Invalid("A parameter has a value that is not allowed.", faults=faults)
 
 
 def author(request: Request) -> Author:

@@ -8,12 +8,15 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from app.api.problems import MEDIA_TYPE, TYPES, Problem
 from app.kit import views
+from app.kit.history import HistoryQuery
 from app.kit.resource import Resource
+from app.kit.revisions import Action
+from app.kit.views import RecordQuery
 
 _REF = "#/components/schemas/{model}"
 EXAMPLE_META = {
@@ -92,17 +95,17 @@ def ref(model: type[BaseModel] | str) -> dict[str, Any]:
 
 def operation(
     name: str, summary: str, description: str, responses: Mapping[int | str, Any], *, status: int = 200,
-    parameters: Sequence[Any] = (), body: Any = None,
+    parameters: Sequence[Any] = (), query: type[BaseModel] | None = None, body: Any = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The arguments of a route's decorator."""
-    extra: dict[str, Any] = {}
-    if parameters:
-        extra["parameters"] = list(parameters)
+    """The arguments of a route's decorator. `query` is the class that the route reads its parameters with."""
+    extra: dict[str, Any] = {"parameters": list(parameters)}
+    if query is not None:
+        extra["x-query"] = query.__name__
     if body is not None:
         extra["requestBody"] = body
     return {
         "operation_id": name, "summary": summary, "description": description, "responses": dict(responses),
-        "status_code": status, "response_model": None, "openapi_extra": extra or None,
+        "status_code": status, "response_model": None, "openapi_extra": extra,
     }  # fmt: skip
 
 
@@ -122,7 +125,14 @@ class Operations:
         text = f"A page of {self.noun.plural}, by any of the filters. Follow `next` for the rest; it is null on the last page."
         page = ok("A page.", ref(f"{self.one}Page"), headers=ETAG | LINK)
         responses = {200: page, 304: NOT_MODIFIED, **problems(READ)}
-        return operation(f"list{self.many}", f"List {self.noun.plural}", text, responses, parameters=[IF_NONE_MATCH])
+        return operation(
+            f"list{self.many}",
+            f"List {self.noun.plural}",
+            text,
+            responses,
+            parameters=[IF_NONE_MATCH],
+            query=self.noun.query,
+        )
 
     @property
     def create(self) -> dict[str, Any]:
@@ -137,7 +147,9 @@ class Operations:
     def fetch(self) -> dict[str, Any]:
         text = f"The {self.noun.name} with this slug or id. What is answered can be edited and sent back with PUT."
         responses = {200: ok("The record.", self.out), 304: NOT_MODIFIED, **problems((*READ, "not-found", "gone"))}
-        return operation(f"get{self.one}", f"Get {self.a}", text, responses, parameters=[IF_NONE_MATCH])
+        return operation(
+            f"get{self.one}", f"Get {self.a}", text, responses, parameters=[IF_NONE_MATCH], query=RecordQuery
+        )
 
     @property
     def replace(self) -> dict[str, Any]:
@@ -208,7 +220,9 @@ class Operations:
     def revisions(self) -> dict[str, Any]:
         text = "Every write of the record, newest first: who, when, why, and which fields. Also of a withdrawn record."
         responses = {200: ok("A page.", ref("RevisionPage"), headers=ETAG | LINK), **problems((*READ, "not-found"))}
-        return operation(f"list{self.one}Revisions", f"List the revisions of {self.a}", text, responses)
+        return operation(
+            f"list{self.one}Revisions", f"List the revisions of {self.a}", text, responses, query=HistoryQuery
+        )
 
     @property
     def revision(self) -> dict[str, Any]:
@@ -232,7 +246,7 @@ REVISION: dict[str, Any] = {
         "id": {"type": "string", "format": "uuid"},
         "slug": {"type": "string"},
         "version": {"type": "integer"},
-        "action": {"type": "string", "enum": ["created", "changed", "withdrawn", "restored"]},
+        "action": TypeAdapter(Action).json_schema(),
         "at": {"type": "string", "format": "date-time"},
         "author": {"type": "string"},
         "reason": {"type": ["string", "null"]},
@@ -313,19 +327,39 @@ def build(
         title=app.title, version=app.version, openapi_version="3.1.0", summary=app.summary,
         description=app.description, routes=app.routes, tags=app.openapi_tags,
     )  # fmt: skip
-    document.setdefault("components", {})["schemas"] = schemas(resources, [Problem, *app.state.schemas])
+    operations = [item for path in document["paths"].values() for item in path.values()]
+    queries: list[type[BaseModel]] = [RecordQuery, HistoryQuery, *(noun.query for noun in resources)]
+    found = schemas(resources, [Problem, *queries, *app.state.schemas])
+    asked = {item["x-query"] for item in operations if "x-query" in item}
+    for item in operations:
+        if "x-query" in item:
+            item["parameters"] = [*item["parameters"], *_query_parameters(found[item.pop("x-query")])]
+    for name in asked:  # it is its parameters, and no document
+        del found[name]
+    document.setdefault("components", {})["schemas"] = found
     for noun in resources:
         _finish_noun(document["paths"], noun, examples.get(noun.plural))
-    for path in document["paths"].values():
-        for item in path.values():
-            for parameter in item.get("parameters", []):
-                if _is_array(parameter["schema"]):
-                    parameter |= {"style": "form", "explode": False}
     return document
 
 
-def _is_array(schema: Mapping[str, Any]) -> bool:
-    return schema.get("type") == "array" or any(part.get("type") == "array" for part in schema.get("anyOf", ()))
+def _query_parameters(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A class that reads parameters, as OpenAPI lists them: optional ones, lists with commas."""
+    for name, about in schema["properties"].items():
+        described = {key: value for key, value in about.items() if key != "title"}
+        parameter = {"name": name, "in": "query", "required": False, "schema": _without_null(described)}
+        if "description" in described:
+            parameter["description"] = described.pop("description")
+        if parameter["schema"].get("type") == "array":
+            parameter |= {"style": "form", "explode": False}
+        yield parameter
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter is there or it is not; it is never null."""
+    kinds = [kind for kind in schema.pop("anyOf", ()) if kind.get("type") != "null"]
+    if schema.get("default", 0) is None:
+        del schema["default"]
+    return kinds[0] if kinds else schema
 
 
 def _finish_noun(paths: dict[str, Any], noun: Resource[Any], example: Mapping[str, Any] | None) -> None:

@@ -17,7 +17,6 @@ from starlette.exceptions import HTTPException
 from app.api.conditional import etag
 from app.kit import errors
 from app.kit.errors import Fault, RegistryError
-from app.kit.records import faults_of
 
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("concord")
@@ -123,7 +122,7 @@ def problem(
 ) -> Response:
     """The response for a problem of type `slug`."""
     kind = TYPES[slug]
-    root = request.scope.get("root_path", "")
+    root = _outside(request)["root_path"]
     body = {
         "type": f"{root}/problems/{slug}",
         "title": kind.title,
@@ -153,6 +152,12 @@ def problem(
     )
 
 
+def _outside(request: Request) -> dict[str, Any]:
+    """The scope as the application was asked: what is mounted has taken its own path for a part of the prefix."""
+    root = request.scope.get("app_root_path", request.scope.get("root_path", ""))
+    return {**request.scope, "root_path": root}
+
+
 def _utf8(body: Any) -> bytes:
     """JSON that is valid UTF-8, whatever the request held: a lone surrogate cannot be encoded, and is shown escaped."""
     try:
@@ -180,32 +185,10 @@ async def on_registry_error(request: Request, error: Exception) -> Response:
 
 
 async def on_validation_error(request: Request, error: Exception) -> Response:
-    """FastAPI's own validation, which reads parameters here: an unknown one is 400, a bad value 422."""
+    """FastAPI's own validation, which reads nothing but paths here."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    faults = [
-        Fault(fault.code, fault.message, parameter=str(raw["loc"][1]) if len(raw["loc"]) > 1 else None)
-        for raw, fault in zip(error.errors(), faults_of(error.errors()), strict=True)
-    ]
-    if any(fault.code == "extra_forbidden" for fault in faults):
-        allowed = ", ".join(_parameters(request))
-        named = [
-            Fault("unknown_parameter", f"Allowed: {allowed}.", parameter=f.parameter)
-            for f in faults
-            if f.code == "extra_forbidden"
-        ]
-        return problem(request, "unknown-parameter", "A parameter has no meaning here.", faults=named)
-    return problem(request, "invalid", "A parameter has a value that is not allowed.", faults=faults)
-
-
-def _parameters(request: Request) -> list[str]:
-    dependant = request.scope["route"].dependant
-    models = [field.field_info.annotation for field in dependant.query_params]
-    return [
-        info.alias or name
-        for model in models
-        if hasattr(model, "model_fields")
-        for name, info in model.model_fields.items()
-    ]
+    faults = [Fault(fault["type"], fault["msg"], parameter=str(fault["loc"][-1])) for fault in error.errors()]
+    return problem(request, "invalid", "A part of the path has a form that is not allowed.", faults=faults)
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
@@ -218,7 +201,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     }.get(error.status_code, str(error.detail))
     headers = dict(error.headers or {})
     if error.status_code == 405:
-        headers["Allow"] = ", ".join(request.app.state.verbs.allowed(request.scope))
+        headers["Allow"] = ", ".join(request.app.state.verbs.allowed(_outside(request)))
     return problem(request, slug, detail, headers=headers, status=error.status_code)
 
 

@@ -36,14 +36,13 @@ class WrongMediaType(RegistryError):
 
 
 class StrictRoute(APIRoute):
-    """A route whose path and query have been read strictly before FastAPI reads them leniently."""
+    """A route whose path has been read strictly before FastAPI reads it leniently."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
             check_path(request.scope)
-            check_query(request.scope["query_string"])
             return await handle(request)
 
         return strict
@@ -59,29 +58,29 @@ def check_path(scope: Scope) -> None:
         raise Malformed("The path holds an escaped slash or a control character.", slug="not-found")
 
 
-def check_query(raw: bytes) -> None:
-    """Refuse a query string that is not UTF-8, holds a control character, or says one thing twice."""
+def read_query(raw: bytes) -> dict[str, str]:
+    """The parameters of a query string. Raises Malformed when it is not UTF-8, holds a control character, or says one
+    thing twice."""
+    found: dict[str, str] = {}
     if not raw:
-        return
-    seen: set[str] = set()
-    for piece in raw.replace(b"+", b" ").split(b"&"):
+        return found
+    for piece in filter(None, raw.replace(b"+", b" ").split(b"&")):
         name, _, value = piece.partition(b"=")
         parameter = _utf8(name, "query")
-        for text in (parameter, _utf8(value, parameter)):
-            if any(character < " " or character == "\x7f" for character in text):
-                raise Malformed(
-                    "A parameter holds a control character.", faults=[_fault("control_character", parameter)]
-                )
-        if parameter in seen:
-            raise Malformed(
-                "A parameter is given twice. Several values go into one, with commas.",
-                faults=[_fault("repeated", parameter)],
-            )
-        seen.add(parameter)
+        if parameter in found:
+            raise Malformed("A parameter is given twice.", faults=[_fault("repeated", parameter)])
+        found[parameter] = _utf8(value, parameter)
+        if any(character < " " or character == "\x7f" for character in parameter + found[parameter]):
+            raise Malformed("A parameter holds a control character.", faults=[_fault("control_character", parameter)])
+    return found
 
 
 def _fault(code: str, parameter: str) -> Fault:
-    return Fault(code, "Give it once, in UTF-8, without control characters.", parameter=parameter[:100])
+    return Fault(
+        code,
+        "Give it once (several values with commas), in UTF-8, without control characters.",
+        parameter=parameter[:100],
+    )
 
 
 def _utf8(raw: bytes, where: str) -> str:

@@ -37,13 +37,34 @@ class Base(DeclarativeBase):
 
     metadata = sa.MetaData(
         naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
             "uq": "uq_%(table_name)s_%(column_0_N_name)s",
             "ck": "ck_%(table_name)s_%(constraint_name)s",
             "fk": "fk_%(table_name)s_%(column_0_name)s",
             "pk": "pk_%(table_name)s",
         }
     )
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        for column in table_of(cls).c if "__table__" in cls.__dict__ else ():
+            _index(column)
+
+
+SORTED = {"sorted": True}
+"""The `info` of a column that lists may be sorted by."""
+FILTERED = {"filtered": True}
+"""The `info` of a column that lists are filtered by, or that is asked who uses a record."""
+
+
+def _index(column: sa.Column[Any]) -> None:
+    """Indexes that answer a page in its order: a sort together with the id that breaks its ties, a filter together with
+    the slug, which is the order of a list that asks for none."""
+    table = column.table
+    if column.info.get("sorted"):
+        sa.Index(None, column, table.c.id)
+    if column.info.get("filtered"):
+        sa.Index(None, column, *([table.c.slug] if "slug" in table.c else []))
 
 
 # --- column types ---------------------------------------------------------------------------------------------------
@@ -54,6 +75,10 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
+
+    @property
+    def python_type(self) -> type[datetime]:
+        return datetime  # a decorated type says `object` of itself, and a cursor would keep its moment as text
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         if value is None:
@@ -84,10 +109,6 @@ def vocabulary(values: type[Vocabulary]) -> sa.Enum:
 Key = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
 
-SORTED = {"sorted": True}
-"""The `info` of a column that lists may be sorted by: it gets an index together with the id that breaks its ties."""
-
-
 def dated(name: str, *, sort: bool = False) -> Composite[edtf.Edtf]:
     """An EDTF date: the text as given in column `<name>_edtf`, and its four bounds, which SQL can compare."""
     return composite(
@@ -107,7 +128,7 @@ def reference(noun: type[Record] | str, *, nullable: bool = True) -> Mapped[Any]
     """A foreign key to a noun's id (by its table's name where that is the noun being defined). Indexed, because
     withdrawing a record asks who uses it."""
     table = noun if isinstance(noun, str) else noun.__tablename__
-    return mapped_column(sa.Uuid, sa.ForeignKey(f"{table}.id"), index=True, nullable=nullable)
+    return mapped_column(sa.Uuid, sa.ForeignKey(f"{table}.id"), info=FILTERED, nullable=nullable)
 
 
 class Record(Base):
@@ -124,13 +145,6 @@ class Record(Base):
     claim: Mapped[str | None] = mapped_column(Key, unique=True, sort_order=90)
     shape: Mapped[str] = mapped_column(sa.String(8), sort_order=91)
     document: Mapped[str] = mapped_column(sa.Text, sort_order=91)
-
-    def __init_subclass__(cls, **arguments: Any) -> None:
-        super().__init_subclass__(**arguments)
-        table = table_of(cls)
-        for column in table.c:
-            if column.info.get("sorted"):
-                sa.Index(f"ix_{table.name}_{column.name}", column, table.c.id)
 
 
 def table_of(model: type[Base]) -> sa.Table:

@@ -19,7 +19,7 @@ from app.kit import filters, paging, revisions
 from app.kit.db import Base, Database, Transaction
 from app.kit.errors import Again, Conflict, Fault, Gone, Invalid, Malformed, NotFound, PreconditionMissing, Stale
 from app.kit.ids import new_id
-from app.kit.resource import COMMON, Link, Proposal, Resource, Rows, Target, Targets, claim_of
+from app.kit.resource import COMMON, Link, Linked, Proposal, Resource, Rows, Target, Targets, claim_of
 from app.kit.revisions import Action, Written
 from app.kit.text import is_id, key_of, slugify
 
@@ -50,7 +50,6 @@ class Page:
     items: list[bytes]
     next: str | None
     total: int | None
-    sequence: int
 
 
 def open_database(
@@ -91,7 +90,6 @@ def browse(tx: Transaction, resource: Resource[Any], query: filters.ListQuery) -
         total=tx.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar_one()
         if query.count
         else None,
-        sequence=tx.sequence(),
     )
 
 
@@ -109,11 +107,9 @@ def bodies(tx: Transaction, resource: Resource[Any], rows: Sequence[sa.Row[Any]]
 def locate(tx: Transaction, resource: Resource[Any], key: str) -> sa.Row[Any]:
     """The row that `key` names, withdrawn or not. Raises NotFound."""
     named = key_of(key)
-    table = resource.table
     if named is not None:
-        match = table.c.id == named if isinstance(named, UUID) else table.c.slug == named
-        columns = (table.c.id, table.c.slug, table.c.version, table.c.created_at, table.c.withdrawn_at, table.c.shape)
-        row = tx.execute(sa.select(*columns, table.c.document).where(match)).one_or_none()
+        statement = resource.by_id if isinstance(named, UUID) else resource.by_slug
+        row = tx.execute(statement, {"key": named}).one_or_none()
         if row is not None:
             return row
     raise NotFound(f"No record of {resource.plural} has the id or slug {key[:100]!r}.")
@@ -437,6 +433,7 @@ def _write(
     """Store `data` under `meta`: as a new row, or over the row `before`."""
     targets = resolve(tx, resource.plan.links(data))
     shown = resource.plan.show(data, targets)
+    _insist_on_distinct(resource, shown)
     plain = msgspec.to_builtins(shown)
     old = own(resource, snapshot(resource, before)) if before is not None else {}
     changed = revisions.changed_fields(old, plain)
@@ -508,6 +505,15 @@ def _replace_rows(
         _insist_on_item(tx, resource, child, row, f"/{child.name}/{n}", [r["claim"] for r in rows[:n]])
     if rows:
         tx.execute(sa.insert(child.table), rows)
+
+
+def _insist_on_distinct(resource: Resource[Any], shown: Snapshot) -> None:
+    """A list of references names each record once, be it by slug or by id."""
+    for child in resource.plan.children:
+        slugs = shown[child.name] if isinstance(child.item, Linked) else ()
+        for n, slug in enumerate(slugs):
+            if slug in slugs[:n]:
+                raise Invalid.at(f"/{child.name}/{n}", "repeated", f"{slug} stands twice in the list.")
 
 
 def _insist_on_claim(tx: Transaction, table: sa.Table, claims: Sequence[str], claim: str, identifier: UUID) -> None:

@@ -12,6 +12,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar, Union
 from uuid import UUID
 
@@ -299,7 +300,7 @@ class Resource(Generic[In]):
     model: type[Record]
     write: type[In]
     read: type[BaseModel]
-    query: type[BaseModel]
+    query: type[Any]  # a ListQuery; filters.py stands on this module
     sorts: Mapping[str, Any]
     titled: Callable[[In], str]
     rules: Sequence[Rule] = ()
@@ -320,6 +321,21 @@ class Resource(Generic[In]):
         ):
             object.__setattr__(self, name, value)
         self.table.info["noun"] = self.plural  # what answers call it
+
+    @cached_property
+    def by_slug(self) -> sa.Select[Any]:
+        """The row with the slug `key`. Built once: putting a statement together costs more than running it."""
+        return self._one(self.table.c.slug)
+
+    @cached_property
+    def by_id(self) -> sa.Select[Any]:
+        """The row with the id `key`."""
+        return self._one(self.table.c.id)
+
+    def _one(self, column: sa.Column[Any]) -> sa.Select[Any]:
+        c = self.table.c
+        statement = sa.select(c.id, c.slug, c.version, c.created_at, c.withdrawn_at, c.shape, c.document)
+        return statement.where(column == sa.bindparam("key", type_=column.type))
 
     @property
     def key_name(self) -> str:

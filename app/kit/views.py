@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.kit import records
 from app.kit.db import Transaction, table_of
 from app.kit.errors import Fault, Malformed
+from app.kit.fields import CommaSeparated
 from app.kit.resource import Embedded, Linked, Resource, Rows
 
 Resources = Mapping[str, Resource[Any]]
 """The nouns, by the name of their table."""
+
+
+class RecordQuery(BaseModel):
+    """The shape of one record."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fields: Annotated[list[str] | None, CommaSeparated] = Field(default=None, description="Only these fields.")
+    include: Annotated[list[str] | None, CommaSeparated] = Field(
+        default=None, description="Also answer the records that these references name, under `included`."
+    )
 
 
 def picked(resource: Resource[Any], bodies: Sequence[bytes], names: Sequence[str] | None) -> list[Any]:

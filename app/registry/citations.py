@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.kit.db import Base, Record, Transaction, reference, table_of, vocabulary
+from app.kit.db import FILTERED, Base, Record, Transaction, reference, table_of, vocabulary
 from app.kit.errors import Fault, Invalid
 from app.kit.resource import Proposal
 from app.kit.vocabularies import Vocabulary
@@ -74,7 +74,7 @@ class Citation(Record):
     target_noun: Mapped[CitedNoun] = mapped_column(vocabulary(CitedNoun))
     target_record_id: Mapped[UUID] = mapped_column(sa.Uuid)  # one of several tables, so no foreign key
     field: Mapped[str] = mapped_column(sa.String(200))
-    support: Mapped[Support] = mapped_column(vocabulary(Support), index=True)
+    support: Mapped[Support] = mapped_column(vocabulary(Support), info=FILTERED)
     note: Mapped[str | None] = mapped_column(sa.Text)
 
     passages: Mapped[list[CitationPassage]] = relationship(viewonly=True, order_by=CitationPassage.position)

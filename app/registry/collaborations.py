@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
-from app.kit.db import Base, Record, dated, folded, reference, vocabulary
+from app.kit.db import FILTERED, Base, Record, dated, folded, reference, vocabulary
 from app.kit.vocabularies import Vocabulary
 from app.registry.collaboration_types import CollaborationType
 from app.registry.instruments import Instrument
@@ -99,7 +99,7 @@ class Collaboration(Record):
     title_key: Mapped[str] = folded("title")
     summary: Mapped[str | None] = mapped_column(sa.Text)
     type_id: Mapped[UUID] = reference(CollaborationType, nullable=False)
-    status: Mapped[CollaborationStatus] = mapped_column(vocabulary(CollaborationStatus), index=True)
+    status: Mapped[CollaborationStatus] = mapped_column(vocabulary(CollaborationStatus), info=FILTERED)
     period: Mapped[edtf.Edtf | None] = dated("period", sort=True)
     part_of_id: Mapped[UUID | None] = reference("collaboration")
     review_every_months: Mapped[int | None] = mapped_column(sa.Integer)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
-from app.kit.db import Base, Record, dated, folded, reference, vocabulary
+from app.kit.db import FILTERED, Base, Record, dated, folded, reference, vocabulary
 from app.kit.vocabularies import Vocabulary
 from app.registry.organizations import Organization
 
@@ -46,7 +46,7 @@ class Instrument(Record):
     title: Mapped[str] = mapped_column(sa.String(500))
     title_key: Mapped[str] = folded("title")
     short_title: Mapped[str | None] = mapped_column(sa.String(255))
-    kind: Mapped[InstrumentKind] = mapped_column(vocabulary(InstrumentKind), index=True)
+    kind: Mapped[InstrumentKind] = mapped_column(vocabulary(InstrumentKind), info=FILTERED)
     description: Mapped[str | None] = mapped_column(sa.Text)
     issuer_id: Mapped[UUID | None] = reference(Organization)
     adopted: Mapped[edtf.Edtf | None] = dated("adopted", sort=True)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit import edtf
-from app.kit.db import Record, dated, folded, reference, vocabulary
+from app.kit.db import FILTERED, Record, dated, folded, reference, vocabulary
 from app.kit.vocabularies import Vocabulary
 from app.registry.collaborations import Collaboration
 from app.registry.instruments import Instrument
@@ -55,13 +55,13 @@ class Milestone(Record):
 
     title: Mapped[str] = mapped_column(sa.String(500))
     title_key: Mapped[str] = folded("title")
-    kind: Mapped[MilestoneKind] = mapped_column(vocabulary(MilestoneKind), index=True)
+    kind: Mapped[MilestoneKind] = mapped_column(vocabulary(MilestoneKind), info=FILTERED)
     collaboration_id: Mapped[UUID | None] = reference(Collaboration)
     instrument_id: Mapped[UUID | None] = reference(Instrument)
     organization_id: Mapped[UUID | None] = reference(Organization)
     date: Mapped[edtf.Edtf | None] = dated("date", sort=True)
     due: Mapped[edtf.Edtf | None] = dated("due", sort=True)
-    status: Mapped[MilestoneStatus] = mapped_column(vocabulary(MilestoneStatus), index=True)
+    status: Mapped[MilestoneStatus] = mapped_column(vocabulary(MilestoneStatus), info=FILTERED)
     description: Mapped[str | None] = mapped_column(sa.Text)
     place: Mapped[str | None] = mapped_column(sa.String(255))
     url: Mapped[str | None] = mapped_column(sa.Text)

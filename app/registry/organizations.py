@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
-from app.kit.db import Base, Key, Record, dated, folded, reference, vocabulary
+from app.kit.db import FILTERED, Base, Key, Record, dated, folded, reference, vocabulary
 from app.kit.vocabularies import Vocabulary
 
 
@@ -80,11 +80,11 @@ class Organization(Record):
     name: Mapped[str] = mapped_column(sa.String(255))
     name_key: Mapped[str] = folded("name")
     acronym: Mapped[str | None] = mapped_column(sa.String(100))
-    kind: Mapped[OrganizationKind] = mapped_column(vocabulary(OrganizationKind), index=True)
+    kind: Mapped[OrganizationKind] = mapped_column(vocabulary(OrganizationKind), info=FILTERED)
     part_of_id: Mapped[UUID | None] = reference("organization")
     description: Mapped[str | None] = mapped_column(sa.Text)
     url: Mapped[str | None] = mapped_column(sa.Text)
-    country: Mapped[str | None] = mapped_column(sa.String(2), index=True)
+    country: Mapped[str | None] = mapped_column(sa.String(2), info=FILTERED)
     founded: Mapped[edtf.Edtf | None] = dated("founded", sort=True)
     dissolved: Mapped[edtf.Edtf | None] = dated("dissolved")
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
-from app.kit.db import Base, Record, Transaction, dated, folded, reference, table_of, vocabulary
+from app.kit.db import FILTERED, Base, Record, Transaction, dated, folded, reference, table_of, vocabulary
 from app.kit.vocabularies import Vocabulary
 from app.registry.collaborations import Collaboration, ReviewStatus
 from app.registry.organizations import Organization
@@ -62,7 +62,7 @@ class Review(Record):
     session: Mapped[str | None] = mapped_column(sa.String(255))
     date: Mapped[edtf.Edtf | None] = dated("date", sort=True)
     document_id: Mapped[UUID | None] = reference(Source)
-    status: Mapped[HeldStatus] = mapped_column(vocabulary(HeldStatus), index=True)
+    status: Mapped[HeldStatus] = mapped_column(vocabulary(HeldStatus), info=FILTERED)
     summary: Mapped[str | None] = mapped_column(sa.Text)
     decision: Mapped[str | None] = mapped_column(sa.Text)
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
-from app.kit.db import SORTED, Base, Record, UtcDateTime, dated, folded, reference, vocabulary
+from app.kit.db import FILTERED, SORTED, Base, Record, UtcDateTime, dated, folded, reference, vocabulary
 from app.kit.vocabularies import Vocabulary
 from app.registry.organizations import Organization
 
@@ -48,7 +48,7 @@ class Source(Record):
 
     title: Mapped[str] = mapped_column(sa.String(500))
     title_key: Mapped[str] = folded("title")
-    kind: Mapped[SourceKind] = mapped_column(vocabulary(SourceKind), index=True)
+    kind: Mapped[SourceKind] = mapped_column(vocabulary(SourceKind), info=FILTERED)
     publisher_id: Mapped[UUID | None] = reference(Organization)
     symbol: Mapped[str | None] = mapped_column(sa.String(100))
     url: Mapped[str | None] = mapped_column(sa.Text)

@@ -39,13 +39,14 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['broader_id'], ['collaboration_type.id'], name=op.f('fk_collaboration_type_broader_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_collaboration_type')),
     sa.UniqueConstraint('claim', name=op.f('uq_collaboration_type_claim')),
-    sa.UniqueConstraint('slug', name=op.f('uq_collaboration_type_slug'))
+    sa.UniqueConstraint('slug', name=op.f('uq_collaboration_type_slug')),
+    info={'noun': 'collaboration-types'}
     )
     with op.batch_alter_table('collaboration_type', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_collaboration_type_broader_id'), ['broader_id'], unique=False)
-        batch_op.create_index('ix_collaboration_type_created_at', ['created_at', 'id'], unique=False)
-        batch_op.create_index('ix_collaboration_type_label_key', ['label_key', 'id'], unique=False)
-        batch_op.create_index('ix_collaboration_type_updated_at', ['updated_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_collaboration_type_broader_id'), ['broader_id', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_collaboration_type_created_at'), ['created_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_collaboration_type_label_key'), ['label_key', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_collaboration_type_updated_at'), ['updated_at', 'id'], unique=False)
 
     op.create_table('organization',
     sa.Column('id', sa.Uuid(), nullable=False),
@@ -78,16 +79,17 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['part_of_id'], ['organization.id'], name=op.f('fk_organization_part_of_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_organization')),
     sa.UniqueConstraint('claim', name=op.f('uq_organization_claim')),
-    sa.UniqueConstraint('slug', name=op.f('uq_organization_slug'))
+    sa.UniqueConstraint('slug', name=op.f('uq_organization_slug')),
+    info={'noun': 'organizations'}
     )
     with op.batch_alter_table('organization', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_organization_country'), ['country'], unique=False)
-        batch_op.create_index('ix_organization_created_at', ['created_at', 'id'], unique=False)
-        batch_op.create_index('ix_organization_founded_earliest', ['founded_earliest', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_organization_kind'), ['kind'], unique=False)
-        batch_op.create_index('ix_organization_name_key', ['name_key', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_organization_part_of_id'), ['part_of_id'], unique=False)
-        batch_op.create_index('ix_organization_updated_at', ['updated_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_organization_country'), ['country', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_organization_created_at'), ['created_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_organization_founded_earliest'), ['founded_earliest', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_organization_kind'), ['kind', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_organization_name_key'), ['name_key', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_organization_part_of_id'), ['part_of_id', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_organization_updated_at'), ['updated_at', 'id'], unique=False)
 
     op.create_table('revision',
     sa.Column('seq', sa.BigInteger(), autoincrement=False, nullable=False),
@@ -106,7 +108,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('record_id', 'version', name=op.f('uq_revision_record_id_version'))
     )
     with op.batch_alter_table('revision', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_revision_noun_seq'), ['noun', 'seq'], unique=False)
+        batch_op.create_index(batch_op.f('ix_revision_noun'), ['noun', 'seq'], unique=False)
 
     op.create_table('collaboration',
     sa.Column('id', sa.Uuid(), nullable=False),
@@ -134,16 +136,17 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['type_id'], ['collaboration_type.id'], name=op.f('fk_collaboration_type_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_collaboration')),
     sa.UniqueConstraint('claim', name=op.f('uq_collaboration_claim')),
-    sa.UniqueConstraint('slug', name=op.f('uq_collaboration_slug'))
+    sa.UniqueConstraint('slug', name=op.f('uq_collaboration_slug')),
+    info={'noun': 'collaborations'}
     )
     with op.batch_alter_table('collaboration', schema=None) as batch_op:
-        batch_op.create_index('ix_collaboration_created_at', ['created_at', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_collaboration_part_of_id'), ['part_of_id'], unique=False)
-        batch_op.create_index('ix_collaboration_period_earliest', ['period_earliest', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_collaboration_status'), ['status'], unique=False)
-        batch_op.create_index('ix_collaboration_title_key', ['title_key', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_collaboration_type_id'), ['type_id'], unique=False)
-        batch_op.create_index('ix_collaboration_updated_at', ['updated_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_collaboration_created_at'), ['created_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_collaboration_part_of_id'), ['part_of_id', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_collaboration_period_earliest'), ['period_earliest', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_collaboration_status'), ['status', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_collaboration_title_key'), ['title_key', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_collaboration_type_id'), ['type_id', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_collaboration_updated_at'), ['updated_at', 'id'], unique=False)
 
     op.create_table('instrument',
     sa.Column('id', sa.Uuid(), nullable=False),
@@ -177,17 +180,18 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['replaces_id'], ['instrument.id'], name=op.f('fk_instrument_replaces_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_instrument')),
     sa.UniqueConstraint('claim', name=op.f('uq_instrument_claim')),
-    sa.UniqueConstraint('slug', name=op.f('uq_instrument_slug'))
+    sa.UniqueConstraint('slug', name=op.f('uq_instrument_slug')),
+    info={'noun': 'instruments'}
     )
     with op.batch_alter_table('instrument', schema=None) as batch_op:
-        batch_op.create_index('ix_instrument_adopted_earliest', ['adopted_earliest', 'id'], unique=False)
-        batch_op.create_index('ix_instrument_created_at', ['created_at', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_instrument_issuer_id'), ['issuer_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_instrument_kind'), ['kind'], unique=False)
-        batch_op.create_index(batch_op.f('ix_instrument_replaces_id'), ['replaces_id'], unique=False)
-        batch_op.create_index('ix_instrument_revised_earliest', ['revised_earliest', 'id'], unique=False)
-        batch_op.create_index('ix_instrument_title_key', ['title_key', 'id'], unique=False)
-        batch_op.create_index('ix_instrument_updated_at', ['updated_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_instrument_adopted_earliest'), ['adopted_earliest', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_instrument_created_at'), ['created_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_instrument_issuer_id'), ['issuer_id', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_instrument_kind'), ['kind', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_instrument_replaces_id'), ['replaces_id', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_instrument_revised_earliest'), ['revised_earliest', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_instrument_title_key'), ['title_key', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_instrument_updated_at'), ['updated_at', 'id'], unique=False)
 
     op.create_table('organization_identifier',
     sa.Column('organization_id', sa.Uuid(), nullable=False),
@@ -242,17 +246,18 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['replaces_id'], ['source.id'], name=op.f('fk_source_replaces_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_source')),
     sa.UniqueConstraint('claim', name=op.f('uq_source_claim')),
-    sa.UniqueConstraint('slug', name=op.f('uq_source_slug'))
+    sa.UniqueConstraint('slug', name=op.f('uq_source_slug')),
+    info={'noun': 'sources'}
     )
     with op.batch_alter_table('source', schema=None) as batch_op:
-        batch_op.create_index('ix_source_created_at', ['created_at', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_source_kind'), ['kind'], unique=False)
-        batch_op.create_index('ix_source_published_earliest', ['published_earliest', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_source_publisher_id'), ['publisher_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_source_replaces_id'), ['replaces_id'], unique=False)
-        batch_op.create_index('ix_source_retrieved', ['retrieved', 'id'], unique=False)
-        batch_op.create_index('ix_source_title_key', ['title_key', 'id'], unique=False)
-        batch_op.create_index('ix_source_updated_at', ['updated_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_source_created_at'), ['created_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_source_kind'), ['kind', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_source_published_earliest'), ['published_earliest', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_source_publisher_id'), ['publisher_id', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_source_replaces_id'), ['replaces_id', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_source_retrieved'), ['retrieved', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_source_title_key'), ['title_key', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_source_updated_at'), ['updated_at', 'id'], unique=False)
 
     op.create_table('citation',
     sa.Column('id', sa.Uuid(), nullable=False),
@@ -273,14 +278,15 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['source_id'], ['source.id'], name=op.f('fk_citation_source_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_citation')),
     sa.UniqueConstraint('claim', name=op.f('uq_citation_claim')),
-    sa.UniqueConstraint('slug', name=op.f('uq_citation_slug'))
+    sa.UniqueConstraint('slug', name=op.f('uq_citation_slug')),
+    info={'noun': 'citations'}
     )
     with op.batch_alter_table('citation', schema=None) as batch_op:
-        batch_op.create_index('ix_citation_created_at', ['created_at', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_citation_source_id'), ['source_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_citation_support'), ['support'], unique=False)
-        batch_op.create_index(batch_op.f('ix_citation_target_noun_target_record_id'), ['target_noun', 'target_record_id'], unique=False)
-        batch_op.create_index('ix_citation_updated_at', ['updated_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_citation_created_at'), ['created_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_citation_source_id'), ['source_id', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_citation_support'), ['support', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_citation_target_noun'), ['target_noun', 'target_record_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_citation_updated_at'), ['updated_at', 'id'], unique=False)
 
     op.create_table('collaboration_instrument',
     sa.Column('collaboration_id', sa.Uuid(), nullable=False),
@@ -371,19 +377,20 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['organization_id'], ['organization.id'], name=op.f('fk_milestone_organization_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_milestone')),
     sa.UniqueConstraint('claim', name=op.f('uq_milestone_claim')),
-    sa.UniqueConstraint('slug', name=op.f('uq_milestone_slug'))
+    sa.UniqueConstraint('slug', name=op.f('uq_milestone_slug')),
+    info={'noun': 'milestones'}
     )
     with op.batch_alter_table('milestone', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_milestone_collaboration_id'), ['collaboration_id'], unique=False)
-        batch_op.create_index('ix_milestone_created_at', ['created_at', 'id'], unique=False)
-        batch_op.create_index('ix_milestone_date_earliest', ['date_earliest', 'id'], unique=False)
-        batch_op.create_index('ix_milestone_due_earliest', ['due_earliest', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_milestone_instrument_id'), ['instrument_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_milestone_kind'), ['kind'], unique=False)
-        batch_op.create_index(batch_op.f('ix_milestone_organization_id'), ['organization_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_milestone_status'), ['status'], unique=False)
-        batch_op.create_index('ix_milestone_title_key', ['title_key', 'id'], unique=False)
-        batch_op.create_index('ix_milestone_updated_at', ['updated_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_milestone_collaboration_id'), ['collaboration_id', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_milestone_created_at'), ['created_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_milestone_date_earliest'), ['date_earliest', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_milestone_due_earliest'), ['due_earliest', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_milestone_instrument_id'), ['instrument_id', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_milestone_kind'), ['kind', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_milestone_organization_id'), ['organization_id', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_milestone_status'), ['status', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_milestone_title_key'), ['title_key', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_milestone_updated_at'), ['updated_at', 'id'], unique=False)
 
     op.create_table('review',
     sa.Column('id', sa.Uuid(), nullable=False),
@@ -412,16 +419,17 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['document_id'], ['source.id'], name=op.f('fk_review_document_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_review')),
     sa.UniqueConstraint('claim', name=op.f('uq_review_claim')),
-    sa.UniqueConstraint('slug', name=op.f('uq_review_slug'))
+    sa.UniqueConstraint('slug', name=op.f('uq_review_slug')),
+    info={'noun': 'reviews'}
     )
     with op.batch_alter_table('review', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_review_body_id'), ['body_id'], unique=False)
-        batch_op.create_index('ix_review_created_at', ['created_at', 'id'], unique=False)
-        batch_op.create_index('ix_review_date_earliest', ['date_earliest', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_review_document_id'), ['document_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_review_status'), ['status'], unique=False)
-        batch_op.create_index('ix_review_title_key', ['title_key', 'id'], unique=False)
-        batch_op.create_index('ix_review_updated_at', ['updated_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_review_body_id'), ['body_id', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_review_created_at'), ['created_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_review_date_earliest'), ['date_earliest', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_review_document_id'), ['document_id', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_review_status'), ['status', 'slug'], unique=False)
+        batch_op.create_index(batch_op.f('ix_review_title_key'), ['title_key', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_review_updated_at'), ['updated_at', 'id'], unique=False)
 
     op.create_table('source_passage',
     sa.Column('source_id', sa.Uuid(), nullable=False),
@@ -472,25 +480,25 @@ def downgrade() -> None:
 
     op.drop_table('source_passage')
     with op.batch_alter_table('review', schema=None) as batch_op:
-        batch_op.drop_index('ix_review_updated_at')
-        batch_op.drop_index('ix_review_title_key')
+        batch_op.drop_index(batch_op.f('ix_review_updated_at'))
+        batch_op.drop_index(batch_op.f('ix_review_title_key'))
         batch_op.drop_index(batch_op.f('ix_review_status'))
         batch_op.drop_index(batch_op.f('ix_review_document_id'))
-        batch_op.drop_index('ix_review_date_earliest')
-        batch_op.drop_index('ix_review_created_at')
+        batch_op.drop_index(batch_op.f('ix_review_date_earliest'))
+        batch_op.drop_index(batch_op.f('ix_review_created_at'))
         batch_op.drop_index(batch_op.f('ix_review_body_id'))
 
     op.drop_table('review')
     with op.batch_alter_table('milestone', schema=None) as batch_op:
-        batch_op.drop_index('ix_milestone_updated_at')
-        batch_op.drop_index('ix_milestone_title_key')
+        batch_op.drop_index(batch_op.f('ix_milestone_updated_at'))
+        batch_op.drop_index(batch_op.f('ix_milestone_title_key'))
         batch_op.drop_index(batch_op.f('ix_milestone_status'))
         batch_op.drop_index(batch_op.f('ix_milestone_organization_id'))
         batch_op.drop_index(batch_op.f('ix_milestone_kind'))
         batch_op.drop_index(batch_op.f('ix_milestone_instrument_id'))
-        batch_op.drop_index('ix_milestone_due_earliest')
-        batch_op.drop_index('ix_milestone_date_earliest')
-        batch_op.drop_index('ix_milestone_created_at')
+        batch_op.drop_index(batch_op.f('ix_milestone_due_earliest'))
+        batch_op.drop_index(batch_op.f('ix_milestone_date_earliest'))
+        batch_op.drop_index(batch_op.f('ix_milestone_created_at'))
         batch_op.drop_index(batch_op.f('ix_milestone_collaboration_id'))
 
     op.drop_table('milestone')
@@ -512,22 +520,22 @@ def downgrade() -> None:
 
     op.drop_table('collaboration_instrument')
     with op.batch_alter_table('citation', schema=None) as batch_op:
-        batch_op.drop_index('ix_citation_updated_at')
-        batch_op.drop_index(batch_op.f('ix_citation_target_noun_target_record_id'))
+        batch_op.drop_index(batch_op.f('ix_citation_updated_at'))
+        batch_op.drop_index(batch_op.f('ix_citation_target_noun'))
         batch_op.drop_index(batch_op.f('ix_citation_support'))
         batch_op.drop_index(batch_op.f('ix_citation_source_id'))
-        batch_op.drop_index('ix_citation_created_at')
+        batch_op.drop_index(batch_op.f('ix_citation_created_at'))
 
     op.drop_table('citation')
     with op.batch_alter_table('source', schema=None) as batch_op:
-        batch_op.drop_index('ix_source_updated_at')
-        batch_op.drop_index('ix_source_title_key')
-        batch_op.drop_index('ix_source_retrieved')
+        batch_op.drop_index(batch_op.f('ix_source_updated_at'))
+        batch_op.drop_index(batch_op.f('ix_source_title_key'))
+        batch_op.drop_index(batch_op.f('ix_source_retrieved'))
         batch_op.drop_index(batch_op.f('ix_source_replaces_id'))
         batch_op.drop_index(batch_op.f('ix_source_publisher_id'))
-        batch_op.drop_index('ix_source_published_earliest')
+        batch_op.drop_index(batch_op.f('ix_source_published_earliest'))
         batch_op.drop_index(batch_op.f('ix_source_kind'))
-        batch_op.drop_index('ix_source_created_at')
+        batch_op.drop_index(batch_op.f('ix_source_created_at'))
 
     op.drop_table('source')
     with op.batch_alter_table('organization_name', schema=None) as batch_op:
@@ -536,44 +544,44 @@ def downgrade() -> None:
     op.drop_table('organization_name')
     op.drop_table('organization_identifier')
     with op.batch_alter_table('instrument', schema=None) as batch_op:
-        batch_op.drop_index('ix_instrument_updated_at')
-        batch_op.drop_index('ix_instrument_title_key')
-        batch_op.drop_index('ix_instrument_revised_earliest')
+        batch_op.drop_index(batch_op.f('ix_instrument_updated_at'))
+        batch_op.drop_index(batch_op.f('ix_instrument_title_key'))
+        batch_op.drop_index(batch_op.f('ix_instrument_revised_earliest'))
         batch_op.drop_index(batch_op.f('ix_instrument_replaces_id'))
         batch_op.drop_index(batch_op.f('ix_instrument_kind'))
         batch_op.drop_index(batch_op.f('ix_instrument_issuer_id'))
-        batch_op.drop_index('ix_instrument_created_at')
-        batch_op.drop_index('ix_instrument_adopted_earliest')
+        batch_op.drop_index(batch_op.f('ix_instrument_created_at'))
+        batch_op.drop_index(batch_op.f('ix_instrument_adopted_earliest'))
 
     op.drop_table('instrument')
     with op.batch_alter_table('collaboration', schema=None) as batch_op:
-        batch_op.drop_index('ix_collaboration_updated_at')
+        batch_op.drop_index(batch_op.f('ix_collaboration_updated_at'))
         batch_op.drop_index(batch_op.f('ix_collaboration_type_id'))
-        batch_op.drop_index('ix_collaboration_title_key')
+        batch_op.drop_index(batch_op.f('ix_collaboration_title_key'))
         batch_op.drop_index(batch_op.f('ix_collaboration_status'))
-        batch_op.drop_index('ix_collaboration_period_earliest')
+        batch_op.drop_index(batch_op.f('ix_collaboration_period_earliest'))
         batch_op.drop_index(batch_op.f('ix_collaboration_part_of_id'))
-        batch_op.drop_index('ix_collaboration_created_at')
+        batch_op.drop_index(batch_op.f('ix_collaboration_created_at'))
 
     op.drop_table('collaboration')
     with op.batch_alter_table('revision', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_revision_noun_seq'))
+        batch_op.drop_index(batch_op.f('ix_revision_noun'))
 
     op.drop_table('revision')
     with op.batch_alter_table('organization', schema=None) as batch_op:
-        batch_op.drop_index('ix_organization_updated_at')
+        batch_op.drop_index(batch_op.f('ix_organization_updated_at'))
         batch_op.drop_index(batch_op.f('ix_organization_part_of_id'))
-        batch_op.drop_index('ix_organization_name_key')
+        batch_op.drop_index(batch_op.f('ix_organization_name_key'))
         batch_op.drop_index(batch_op.f('ix_organization_kind'))
-        batch_op.drop_index('ix_organization_founded_earliest')
-        batch_op.drop_index('ix_organization_created_at')
+        batch_op.drop_index(batch_op.f('ix_organization_founded_earliest'))
+        batch_op.drop_index(batch_op.f('ix_organization_created_at'))
         batch_op.drop_index(batch_op.f('ix_organization_country'))
 
     op.drop_table('organization')
     with op.batch_alter_table('collaboration_type', schema=None) as batch_op:
-        batch_op.drop_index('ix_collaboration_type_updated_at')
-        batch_op.drop_index('ix_collaboration_type_label_key')
-        batch_op.drop_index('ix_collaboration_type_created_at')
+        batch_op.drop_index(batch_op.f('ix_collaboration_type_updated_at'))
+        batch_op.drop_index(batch_op.f('ix_collaboration_type_label_key'))
+        batch_op.drop_index(batch_op.f('ix_collaboration_type_created_at'))
         batch_op.drop_index(batch_op.f('ix_collaboration_type_broader_id'))
 
     op.drop_table('collaboration_type')

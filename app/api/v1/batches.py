@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api import deps, openapi
@@ -93,10 +93,12 @@ EXAMPLE = {"operations": [{"verb": "patch", "noun": "organizations", "record": "
         "runBatch", "Write several records at once", ABOUT,
         {200: openapi.ok("All done.", RESULTS, headers={}),
          **openapi.problems((*openapi.CONDITIONAL_WRITE, *openapi.BODY, "not-found"))},
-        parameters=[openapi.CHANGE_REASON], body=openapi.json_body(openapi.ref("Batch"), [JSON], example=EXAMPLE),
+        parameters=[openapi.CHANGE_REASON], query=BatchQuery,
+        body=openapi.json_body(openapi.ref("Batch"), [JSON], example=EXAMPLE),
     ),
 )  # fmt: skip
-async def run_batch(request: Request, query: Annotated[BatchQuery, Query()]) -> Response:
+async def run_batch(request: Request) -> Response:
+    query = deps.query(request, BatchQuery)
     author = deps.author(request)
     document = await read_object(request, limit=deps.settings(request).max_body_bytes)
     batch = records.parsed(Batch, document)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from app.api import conditional, deps, openapi
 from app.api.crud import list_answer, next_page
@@ -25,10 +23,11 @@ again later."""
         "listChanges", "List changes", ABOUT,
         {200: openapi.ok("A page.", openapi.ref("RevisionPage"), headers=openapi.ETAG | openapi.LINK),
          304: openapi.NOT_MODIFIED, **openapi.problems(openapi.READ)},
-        parameters=[openapi.IF_NONE_MATCH],
+        parameters=[openapi.IF_NONE_MATCH], query=history.ChangesQuery,
     ),
 )  # fmt: skip
-async def list_changes(request: Request, query: Annotated[history.ChangesQuery, Query()]) -> Response:
+async def list_changes(request: Request) -> Response:
+    query = deps.query(request, history.ChangesQuery)
     found = await deps.reading(request, lambda tx: history.changes(tx, query))
     tag = conditional.etag(sequence=found.sequence)
     if conditional.unchanged(request, tag):
