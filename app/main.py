@@ -35,6 +35,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         migrations.verify(app.state.database.engine, MIGRATIONS)
+        app.state.database.tend()
         yield
         app.state.database.close()
 

@@ -71,21 +71,33 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def servers() -> dict[str, Server]:
+    """Both kinds of database, each made when it is first asked for: the tests may come in any order."""
+    return {}
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Server:
+def server(
+    request: pytest.FixtureRequest, servers: dict[str, Server], tmp_path_factory: pytest.TempPathFactory
+) -> Server:
     """A kind of database; whatever asks for it runs on both."""
     kind: str = request.param
-    if kind == "sqlite":
-        made = _sqlite(tmp_path_factory.mktemp("sqlite"))
-    else:
-        made = _postgresql(request.getfixturevalue("postgresql"))
+    if kind == "postgresql":
+        uri = request.getfixturevalue("postgresql")
+    if kind not in servers:
+        servers[kind] = _sqlite(tmp_path_factory.mktemp("sqlite")) if kind == "sqlite" else _postgresql(uri)
+        _fill_templates(servers[kind])
+    return servers[kind]
+
+
+def _fill_templates(made: Server) -> None:
     made.templates["empty"] = made.fresh("blank")
     migrations.migrate(made.templates["empty"], MIGRATIONS)
     made.templates["seeded"] = made.fresh("empty")
     database = records.open_database(made.templates["seeded"], pool_size=1)
     database.write(lambda tx: documents.load(tx, documents.read_folder(SEED, RESOURCES)), documents.SEEDER)
     database.close()
-    return made
 
 
 def _sqlite(folder: Path) -> Server:

@@ -380,7 +380,7 @@ def _finish_noun(paths: dict[str, Any], noun: Resource[Any], example: Mapping[st
 def _show_example(
     paths: dict[str, Any], noun: Resource[Any], example: Mapping[str, Any], collection: str, record: str
 ) -> None:
-    shown = EXAMPLE_META | _defaults(noun.read) | dict(example)
+    shown = EXAMPLE_META | _defaults(noun.read) | noun.write.model_validate(example).model_dump(mode="json")
     for parameter in _parameters(paths, record):
         if parameter["name"] == noun.key_name:
             parameter["example"] = example["slug"]

@@ -1,0 +1,386 @@
+"""The description of the API is a product: complete, true to what the API answers, and readable without a network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.api.v1 import RESOURCES
+from app.kit.vocabularies import Vocabulary
+from tests.support.answers import Json, problem
+from tests.support.builders import NOUNS, Builder, citation, withdraw
+
+every_noun = pytest.mark.parametrize("noun", NOUNS.values(), ids=NOUNS)
+VERBS = {"get", "put", "post", "patch", "delete"}
+PROBLEM = {"$ref": "#/components/schemas/Problem"}
+
+
+@pytest.fixture(scope="module")
+def document(app: FastAPI) -> Json:
+    """The description, as the application builds it. (What is served is compared with it below.)"""
+    return app.openapi()
+
+
+def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
+    """(path, verb, operation) for each."""
+    for path, item in document["paths"].items():
+        yield from ((path, verb, operation) for verb, operation in item.items())
+
+
+def objects(value: Any) -> Iterator[Json]:
+    """Every object in a document, the document itself included."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from objects(inner)
+
+
+def resolved(document: Json, reference: str) -> Any:
+    """What a local `$ref` (a JSON Pointer behind #) points to. Raises KeyError."""
+    found: Any = document
+    for step in reference.removeprefix("#/").split("/"):
+        found = found[step.replace("~1", "/").replace("~0", "~")]
+    return found
+
+
+# --- its form -------------------------------------------------------------------------------------------------------
+
+
+def test_the_description_is_openapi_3_1(document: Json) -> None:
+    assert re.fullmatch(r"3\.1\.\d+", document["openapi"])
+    assert document["info"]["title"]
+    assert document["info"]["version"]
+    assert document["info"]["description"]
+    assert {path[0] for path in document["paths"]} == {"/"}
+    assert {verb for _, verb, _ in operations(document)} == VERBS
+    used = {tag for _, _, operation in operations(document) for tag in operation["tags"]}
+    assert used == {tag["name"] for tag in document["tags"]}
+
+
+def test_every_noun_has_its_nine_operations(document: Json) -> None:
+    for resource in RESOURCES:
+        below = f"/v1/{resource.plural}"
+        found = {
+            (path.removeprefix(below).replace(f"{{{resource.key_name}}}", "{key}"), verb)
+            for path, verb, operation in operations(document)
+            if operation["tags"] == [resource.plural]
+        }
+        assert found == {
+            ("", "get"),
+            ("", "post"),
+            ("/{key}", "get"),
+            ("/{key}", "put"),
+            ("/{key}", "patch"),
+            ("/{key}", "delete"),
+            ("/{key}/restore", "post"),
+            ("/{key}/revisions", "get"),
+            ("/{key}/revisions/{version}", "get"),
+        }
+
+
+def test_every_reference_in_the_description_resolves_and_no_schema_is_left_over(document: Json) -> None:
+    references = {item["$ref"] for item in objects(document) if isinstance(item.get("$ref"), str)}
+    assert all(reference.startswith("#/components/schemas/") for reference in references)
+    assert all(isinstance(resolved(document, reference), dict) for reference in references)
+    assert {reference.rpartition("/")[2] for reference in references} == set(document["components"]["schemas"])
+
+
+def test_no_schema_uses_what_openapi_3_1_has_dropped(document: Json) -> None:
+    for item in objects(document):
+        assert "nullable" not in item
+        assert not isinstance(item.get("exclusiveMinimum"), bool)
+        assert not isinstance(item.get("exclusiveMaximum"), bool)
+        assert isinstance(item.get("examples", []), list | dict)
+
+
+def test_the_frameworks_own_error_schemas_are_not_described(document: Json) -> None:
+    assert "HTTPValidationError" not in str(document)
+    assert "ValidationError" not in document["components"]["schemas"]
+
+
+# --- its operations -------------------------------------------------------------------------------------------------
+
+
+def test_every_operation_has_an_id_of_its_own_a_summary_and_a_description(document: Json) -> None:
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(ids) == len(set(ids))
+    assert [name for name in ids if not re.fullmatch(r"[a-z]+[A-Za-z]*", name)] == []
+    poor = [o["operationId"] for _, _, o in operations(document) if not o.get("summary") or not o.get("description")]
+    assert poor == []
+
+
+def test_every_parameter_of_a_path_is_described_and_none_other(document: Json) -> None:
+    for path, _, operation in operations(document):
+        described = [p["name"] for p in operation.get("parameters", []) if p["in"] == "path" and p["required"]]
+        assert sorted(described) == sorted(re.findall(r"\{(\w+)\}", path)), path
+        named = [(p["in"], p["name"]) for p in operation.get("parameters", [])]
+        assert len(named) == len(set(named)), path
+        assert all("schema" in parameter for parameter in operation.get("parameters", []))
+
+
+def test_every_parameter_that_a_list_reads_is_described(document: Json) -> None:
+    for resource in RESOURCES:
+        parameters = document["paths"][f"/v1/{resource.plural}"]["get"]["parameters"]
+        described = [parameter["name"] for parameter in parameters if parameter["in"] == "query"]
+        assert described == [info.alias or name for name, info in resource.query.model_fields.items()]
+        (sort,) = (parameter for parameter in parameters if parameter["name"] == "sort")
+        assert sort["schema"]["enum"] == [sign + name for name in resource.sorts for sign in ("", "-")]
+
+
+def test_every_answer_is_described_and_every_refusal_is_a_problem(document: Json) -> None:
+    for _, verb, operation in operations(document):
+        responses = operation["responses"]
+        assert any(status.startswith("2") for status in responses)
+        for status, response in responses.items():
+            assert response["description"]
+            if status >= "400":
+                (media_type,) = response["content"]
+                assert media_type == "application/problem+json"
+                assert response["content"][media_type]["schema"] == PROBLEM
+                assert response["content"][media_type]["example"]["status"] == int(status)
+            elif status in ("204", "304"):
+                assert "content" not in response
+            else:
+                assert "schema" in response["content"]["application/json"]
+        if operation["operationId"] != "getLiveness":  # it asks nobody
+            assert "503" in responses
+        if verb != "get":
+            assert {"403", "500"} <= set(responses)
+
+
+def test_every_operation_that_reads_a_body_describes_it(document: Json) -> None:
+    for _, verb, operation in operations(document):
+        restores = operation["operationId"].startswith("restore")
+        if verb in ("post", "put", "patch") and not restores:
+            assert operation["requestBody"]["required"]
+            assert {"413", "415"} <= set(operation["responses"])
+            wanted = {"application/json"} | ({"application/merge-patch+json"} if verb == "patch" else set())
+            assert set(operation["requestBody"]["content"]) == wanted
+        else:
+            assert "requestBody" not in operation
+
+
+@every_noun
+def test_every_status_that_an_operation_answers_is_described(
+    client: httpx.Client, document: Json, noun: Builder
+) -> None:
+    record, gone = noun(client), noun(client)
+    withdraw(client, noun, gone)
+    key = next(resource.key_name for resource in RESOURCES if resource.plural == noun.plural)
+    one, here, there, nowhere = f"{noun.path}/{{{key}}}", noun.at(record), noun.at(gone), noun.at("no-such-record")
+    anything = {"If-Match": "*"}
+    stale, unreadable, new = {"If-Match": '"v9"'}, {"If-Match": "v1"}, {"If-None-Match": "*"}
+    as_text = {"If-Match": "*", "Content-Type": "text/plain"}
+    large = {"If-Match": "*", "Content-Type": "application/json"}
+    megabytes = b" " * 1_048_577
+    draft = noun.draft(client)
+    asked: list[tuple[str, str, int, httpx.Response]] = [
+        (noun.path, "get", 200, client.get(noun.path)),
+        (noun.path, "get", 304, client.get(noun.path, headers={"If-None-Match": "*"})),
+        (noun.path, "get", 400, client.get(f"{noun.path}?nonsense=1")),
+        (noun.path, "get", 422, client.get(f"{noun.path}?limit=0")),
+        (one, "get", 200, client.get(here)),
+        (one, "get", 304, client.get(here, headers={"If-None-Match": "*"})),
+        (one, "get", 400, client.get(f"{here}?nonsense=1")),
+        (one, "get", 404, client.get(nowhere)),
+        (one, "get", 410, client.get(there)),
+        (f"{one}/revisions", "get", 200, client.get(f"{here}/revisions")),
+        (f"{one}/revisions", "get", 400, client.get(f"{here}/revisions?nonsense=1")),
+        (f"{one}/revisions", "get", 404, client.get(f"{nowhere}/revisions")),
+        (f"{one}/revisions", "get", 422, client.get(f"{here}/revisions?limit=0")),
+        (f"{one}/revisions/{{version}}", "get", 200, client.get(f"{here}/revisions/1")),
+        (f"{one}/revisions/{{version}}", "get", 404, client.get(f"{here}/revisions/9")),
+        (f"{one}/revisions/{{version}}", "get", 422, client.get(f"{here}/revisions/x")),
+        (noun.path, "post", 409, client.post(noun.path, json=draft | {"slug": record["slug"]})),
+        (noun.path, "post", 422, client.post(noun.path, json={})),
+        (noun.path, "post", 400, client.post(noun.path, content=b"{", headers={"Content-Type": "application/json"})),
+        (noun.path, "post", 415, client.post(noun.path, content=b"{}")),
+        (noun.path, "post", 413, client.post(noun.path, content=megabytes, headers=large)),
+        (noun.path, "post", 201, client.post(noun.path, json=draft)),
+        (one, "put", 201, client.put(noun.at("put-here"), json=noun.draft(client), headers=new)),
+        (one, "put", 200, client.put(here, json=record, headers=anything)),
+        (one, "put", 400, client.put(here, json=record, headers=unreadable)),
+        (one, "put", 410, client.put(there, json=record, headers=anything)),
+        (one, "put", 412, client.put(here, json=record, headers=stale)),
+        (one, "put", 412, client.put(nowhere, json=record, headers=anything)),
+        (one, "put", 413, client.put(here, content=megabytes, headers=large)),
+        (one, "put", 415, client.put(here, content=b"{}", headers=as_text)),
+        (one, "put", 422, client.put(here, json={}, headers=anything)),
+        (one, "put", 428, client.put(here, json=record)),
+        (one, "patch", 200, client.patch(here, json={}, headers=anything)),
+        (one, "patch", 400, client.patch(here, json={}, headers=unreadable)),
+        (one, "patch", 404, client.patch(nowhere, json={}, headers=anything)),
+        (one, "patch", 410, client.patch(there, json={}, headers=anything)),
+        (one, "patch", 412, client.patch(here, json={}, headers=stale)),
+        (one, "patch", 413, client.patch(here, content=megabytes, headers=large)),
+        (one, "patch", 415, client.patch(here, content=b"{}", headers=as_text)),
+        (one, "patch", 422, client.patch(here, json={"id": "x"}, headers=anything)),
+        (one, "patch", 428, client.patch(here, json={})),
+        (one, "delete", 400, client.delete(here, headers=unreadable)),
+        (one, "delete", 404, client.delete(nowhere, headers=anything)),
+        (one, "delete", 410, client.delete(there, headers=anything)),
+        (one, "delete", 412, client.delete(here, headers=stale)),
+        (one, "delete", 428, client.delete(here)),
+        (one, "delete", 403, client.delete(here, headers=anything | {"Host": "evil.example"})),
+        (one, "delete", 204, client.delete(here, headers=anything)),
+        (f"{one}/restore", "post", 400, client.post(f"{here}/restore", headers=unreadable)),
+        (f"{one}/restore", "post", 404, client.post(f"{nowhere}/restore")),
+        (f"{one}/restore", "post", 412, client.post(f"{here}/restore", headers=stale)),
+        (f"{one}/restore", "post", 200, client.post(f"{here}/restore")),
+    ]
+    assert [(path, verb, answer.status_code) for path, verb, _, answer in asked] == [row[:3] for row in asked]
+    for path, verb, status, answer in asked:
+        described = document["paths"][path][verb]["responses"].get(str(status))
+        assert described is not None, f"{verb} {path} answers {status} and does not say so"
+        media_type = answer.headers.get("content-type")
+        assert ([media_type] if media_type else []) == list(described.get("content", {}))
+        assert all(name in answer.headers for name in described.get("headers", {}) if name != "Link")
+
+
+# --- its schemas ----------------------------------------------------------------------------------------------------
+
+
+@every_noun
+def test_a_record_has_exactly_the_fields_that_are_described(
+    client: httpx.Client, document: Json, noun: Builder
+) -> None:
+    record = noun(client)
+    operation = document["paths"][noun.path]["post"]
+    schema = resolved(document, operation["responses"]["201"]["content"]["application/json"]["schema"]["$ref"])
+    assert sorted(record) == sorted(schema["required"])
+    assert set(schema["properties"]) == {*record, "withdrawn_at", "included"}
+    written = resolved(document, operation["requestBody"]["content"]["application/json"]["schema"]["$ref"])
+    assert noun.required in written["required"]
+    assert written["additionalProperties"] is False
+
+
+def vocabularies(cls: type[Vocabulary] = Vocabulary) -> Iterator[type[Vocabulary]]:
+    for inner in cls.__subclasses__():
+        if inner.__module__.startswith("app."):
+            yield inner
+            yield from vocabularies(inner)
+
+
+VOCABULARIES = {vocabulary.__name__: vocabulary for vocabulary in vocabularies()}
+
+
+@pytest.mark.parametrize("vocabulary", VOCABULARIES.values(), ids=VOCABULARIES)
+def test_every_value_of_every_vocabulary_is_explained(document: Json, vocabulary: type[Vocabulary]) -> None:
+    values = [member.value for member in vocabulary]
+    described = [item for item in objects(document) if item.get("enum") == values]
+    assert described
+    for schema in described:
+        assert str(vocabulary.__doc__) in schema["description"]
+        for member in vocabulary:
+            assert member.about.endswith(".")
+            assert f"- `{member.value}`: {member.about}" in schema["description"]
+
+
+# --- its examples ---------------------------------------------------------------------------------------------------
+
+
+def test_every_example_of_a_request_works_on_the_seeded_registry(registry: httpx.Client, document: Json) -> None:
+    tried = []
+    for path, verb, operation in operations(document):
+        given = {p["name"]: p["example"] for p in operation["parameters"] if "example" in p}
+        if not set(re.findall(r"\{(\w+)\}", path)) <= set(given) or verb == "delete":
+            continue
+        headers = {p["name"]: p["example"] for p in operation["parameters"] if p["in"] == "header" and "example" in p}
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
+        if (body is None) != ("requestBody" not in operation):
+            continue
+        if operation["operationId"] == "runBatch" and registry.get("/v1/organizations/oecd").status_code != 200:
+            continue  # a seed without the organization that its example speaks of
+        answer = registry.request(verb, path.format(**given), headers=headers, json=body)
+        tried.append((operation["operationId"], answer.status_code, str(answer.status_code) in operation["responses"]))
+    assert tried
+    assert [row for row in tried if row[1] >= 300 or not row[2]] == []
+
+
+@every_noun
+def test_the_example_of_a_record_is_the_seeds_record(registry: httpx.Client, document: Json, noun: Builder) -> None:
+    key = next(resource.key_name for resource in RESOURCES if resource.plural == noun.plural)
+    operation = document["paths"][f"{noun.path}/{{{key}}}"]["get"]
+    example = operation["responses"]["200"]["content"]["application/json"].get("example")
+    if example is None:
+        pytest.skip(f"the seed has no {noun.plural}")
+    seeded = registry.get(noun.at(example)).json()
+    assert sorted(example) == sorted(seeded)
+    stamps = ("id", "version", "created_at", "updated_at", "last_reviewed", "next_review_due", "review_status")
+    assert {name: value for name, value in seeded.items() if name not in stamps} == {
+        name: value for name, value in example.items() if name not in stamps
+    }
+
+
+# --- where it is read -----------------------------------------------------------------------------------------------
+
+
+def test_the_description_is_served_with_the_prefix_it_was_asked_under(http: httpx.Client, document: Json) -> None:
+    answer = http.get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {**document, "servers": [{"url": "/"}]}
+
+
+def test_the_documentation_page_and_all_it_loads_come_from_this_server(http: httpx.Client) -> None:
+    page = http.get("/docs")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    assert '"validatorUrl": null' in page.text  # it would ask a server of its makers
+    loaded = re.findall(r"""(?:src|href)=["']([^"']+)["']|\burl: ["']([^"']+)["']""", page.text)
+    addresses = ["".join(groups) for groups in loaded]
+    assert {address.rpartition(".")[2] for address in addresses} >= {"js", "css", "png", "json"}
+    for address in addresses:
+        assert address.startswith("/")
+        assert not address.startswith("//")
+        asset = http.get(address)
+        assert asset.status_code == 200, address
+        assert len(asset.content) > 1000, address
+        if address.endswith(".css"):
+            assert "@import" not in asset.text
+            assert set(re.findall(r"url\(\s*[\"']?(\w+):", asset.text)) <= {"data"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/livez", "/readyz", "/docs", "/openapi.json", "/problems", "/problems/gone", "/v1/changes"]
+)
+def test_what_is_no_noun_answers_head_and_options_and_refuses_other_verbs(client: httpx.Client, path: str) -> None:
+    got, head, options = client.get(path), client.head(path), client.options(path)
+    assert (head.status_code, head.content) == (got.status_code, b"") == (200, b"")
+    assert head.headers["content-length"] == got.headers["content-length"]
+    assert (options.status_code, options.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
+    for verb in ("POST", "PUT", "PATCH", "DELETE"):
+        refused = client.request(verb, path)
+        problem(client, refused, 405)
+        assert refused.headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_files_of_the_documentation_refuse_as_everything_else_does(client: httpx.Client) -> None:
+    asset = "/docs/assets/favicon.png"
+    assert client.head(asset).headers["content-length"] == client.get(asset).headers["content-length"]
+    refused = client.post(asset)
+    problem(client, refused, 405)
+    assert refused.headers["allow"] == client.options(asset).headers["allow"] == "GET, HEAD, OPTIONS"
+    for path in ("/docs/assets/none.png", "/docs/assets/../conftest.py", "/docs/assets/%2e%2e/%2e%2e/pyproject.toml"):
+        problem(client, client.get(path), 404)
+
+
+def test_the_front_door_names_every_noun(client: httpx.Client) -> None:
+    nouns = client.get("/").json()["nouns"]
+    assert list(nouns) == list(NOUNS)
+    assert all(client.get(address).status_code == 200 for address in nouns.values())
+
+
+def test_the_page_of_an_unknown_problem_is_itself_a_problem(client: httpx.Client) -> None:
+    assert problem(client, client.get("/problems/no-such-problem"), 404)["type"] == "/problems/not-found"
+
+
+def test_batches_and_citations_name_the_nouns_that_there_are(document: Json) -> None:
+    assert document["components"]["schemas"]["Operation"]["properties"]["noun"]["enum"] == list(NOUNS)
+    cited = document["components"]["schemas"]["CitedNoun"]["enum"]
+    assert sorted(cited) == sorted(plural for plural in NOUNS if plural != citation.plural)

@@ -1,0 +1,1 @@
+"""What several test modules stand on: builders of records, and the reading of answers."""

@@ -1,0 +1,1 @@
+"""The rules that one noun has for itself."""
