@@ -17,6 +17,10 @@ from app.exchange.documents import examples
 from app.kit import history, migrations, records
 from app.settings import MIGRATIONS, SEED, Settings
 
+TAGS = (
+    {"name": "registry", "description": "The registry as a whole: its changes, and several writes at once."},
+    {"name": "operations", "description": "For those who run it."},
+)
 ABOUT = """\
 Who works with whom, on what, since when, and how we know.
 
@@ -42,7 +46,7 @@ def create_app(
     app = FastAPI(
         title="Concord", version="1", summary="The registry of partnerships", description=ABOUT, lifespan=lifespan,
         openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False,
-        openapi_tags=[{"name": resource.plural} for resource in RESOURCES] + [{"name": "registry"}, {"name": "operations"}],
+        openapi_tags=[*({"name": noun.plural, "description": noun.model.__doc__} for noun in RESOURCES), *TAGS],
         telemetry={"auto_configure": False},
     )  # fmt: skip
     app.state.settings = settings

@@ -289,6 +289,7 @@ def schemas(resources: Iterable[Resource[Any]], others: Sequence[type[BaseModel]
     for noun in nouns:
         one = Operations(noun).one
         out = found[noun.read.__name__]
+        out.pop("examples", None)  # those are of what is written
         out["required"] = list(out["properties"])
         out["properties"]["withdrawn_at"] = {
             "type": "string", "format": "date-time", "description": "Only in lists with `withdrawn=`: when it was withdrawn.",
@@ -386,6 +387,7 @@ def _show_example(
             parameter["example"] = example["slug"]
     for verb in ("get", "put", "patch"):
         paths[record][verb]["responses"]["200"]["content"]["application/json"]["example"] = shown
+    paths[record]["put"]["requestBody"]["content"]["application/json"]["example"] = dict(example)
     page = paths[collection]["get"]["responses"]["200"]["content"]["application/json"]
     page["example"] = {"items": [shown], "next": None}
 

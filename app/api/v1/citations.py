@@ -28,7 +28,15 @@ class Place(Part):
     sentence: Count
 
 
-class CitationIn(RecordIn):
+EXAMPLE = {
+    "source": "mne-declaration-page",
+    "passages": [{"section": 4, "paragraph": 1, "sentence": 1}],
+    "target": {"noun": "organizations", "record": "enterprises"},
+    "support": "implies",
+}
+
+
+class CitationIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     """A citation as it is written."""
 
     source: Annotated[Key, Reference()]

@@ -12,8 +12,10 @@ from app.kit.resource import Reference, Resource
 from app.kit.rules import acyclic
 from app.registry.collaboration_types import CollaborationType
 
+EXAMPLE = {"label": "Joint research", "definition": "Organizations study a question together."}
 
-class CollaborationTypeIn(RecordIn):
+
+class CollaborationTypeIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     """A kind of collaboration as it is written: a SKOS concept."""
 
     label: Name = Field(description="skos:prefLabel in English.")

@@ -36,7 +36,16 @@ class Participant(Part):
     note: Note | None = None
 
 
-class CollaborationIn(RecordIn):
+EXAMPLE = {
+    "title": "Responsible Business Conduct in Latin America and the Caribbean",
+    "type": "project",
+    "status": "completed",
+    "period": "2019/2022",
+    "participants": [{"organization": slug, "role": "partner"} for slug in ("eu", "ilo", "oecd", "ohchr")],
+}
+
+
+class CollaborationIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     """A collaboration as it is written, with its participants."""
 
     title: Title

@@ -12,8 +12,15 @@ from app.kit.resource import Reference, Resource
 from app.kit.rules import acyclic
 from app.registry.instruments import Instrument, InstrumentKind, InstrumentReference
 
+EXAMPLE = {
+    "title": "OECD due diligence guidance for investors",
+    "kind": "guidance",
+    "issuer": "oecd",
+    "refers_to": ["oecd-guidelines-mne"],
+}
 
-class InstrumentIn(RecordIn):
+
+class InstrumentIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     """An instrument as it is written."""
 
     title: Title

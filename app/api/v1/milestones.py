@@ -12,8 +12,15 @@ from app.kit.filters import Equals, Overlaps, Refers, Windowed
 from app.kit.resource import Reference, Resource
 from app.registry.milestones import Milestone, MilestoneKind, MilestoneStatus
 
+EXAMPLE = {
+    "title": "Launch of the project",
+    "kind": "launch",
+    "collaboration": "responsible-supply-chains-asia",
+    "status": "met",
+}
 
-class MilestoneIn(RecordIn):
+
+class MilestoneIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     """A milestone as it is written. It belongs to a collaboration, an instrument or an organization, or to several."""
 
     title: Title

@@ -43,7 +43,10 @@ class Identifier(Part):
     url: WebAddress | None = None
 
 
-class OrganizationIn(RecordIn):
+EXAMPLE = {"name": "OECD Working Party on Responsible Business Conduct", "kind": "organ", "part_of": "oecd"}
+
+
+class OrganizationIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     """An organization as it is written."""
 
     name: Name

@@ -20,7 +20,15 @@ class Item(Part):
     note: Note | None = None
 
 
-class ReviewIn(RecordIn):
+EXAMPLE = {
+    "title": "Review of partnerships",
+    "body": "ilo-governing-body",
+    "status": "planned",
+    "items": [{"collaboration": "global-compact", "finding": "noted"}],
+}
+
+
+class ReviewIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     """A review as it is written."""
 
     title: Title

@@ -60,7 +60,17 @@ def _one_place_each(passages: list[Any]) -> list[Any]:
     return passages
 
 
-class SourceIn(RecordIn):
+EXAMPLE = {
+    "title": "Collaboration and partnerships promoting the MNE Declaration, edition of 28 March 2024",
+    "kind": "web_page",
+    "publisher": "ilo",
+    "language": "en",
+    "published": "2024-03-28",
+    "replaces": "mne-declaration-page",
+}
+
+
+class SourceIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     """A source as it is written, with its passages."""
 
     title: Title
