@@ -87,6 +87,7 @@ def _seed(options: argparse.Namespace, settings: Settings) -> int:
         lines = documents.with_text(lines, passages.read(options.document.read_bytes()))
     database = records.open_database(settings.database_url, pool_size=1)
     try:
+        migrations.verify(database.engine, MIGRATIONS)
         report = database.write(lambda tx: documents.load(tx, lines), documents.SEEDER)
     finally:
         database.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -374,6 +375,12 @@ def is_busy(error: exc.DBAPIError) -> bool:
     return "database is locked" in str(error.orig) or "database table is locked" in str(error.orig)
 
 
+def is_ours(error: Exception) -> bool:
+    """Whether SQLite could not make sense of a statement: a fault of this program or of the schema, which waiting will
+    not mend. (SQLITE_ERROR; psycopg has a class of its own for these.)"""
+    return getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+
+
 def _lost_in_commit(error: exc.DBAPIError) -> bool:
     # The COMMIT may have reached the server before the line went dead: repeating could write twice.
     return error.statement is None
@@ -383,7 +390,7 @@ def refusal(error: Exception) -> Exception:
     """The registry's own word for a database error that stayed."""
     if isinstance(error, exc.IntegrityError):
         return Conflict("The record contradicts another one that was written at the same time.")
-    if isinstance(error, Again | exc.TimeoutError | exc.OperationalError | exc.InterfaceError):
+    if isinstance(error, Again | exc.TimeoutError | exc.OperationalError | exc.InterfaceError) and not is_ours(error):
         return Unavailable("The database does not answer at the moment. Nothing was changed by this request.")
     return error
 
