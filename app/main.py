@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from fastapi import FastAPI
 
-from app.api import openapi, ops, problems
+from app.api import deprecations, openapi, ops, problems
 from app.api.crud import crud_router
+from app.api.deprecations import DEPRECATIONS, Deprecation
 from app.api.v1 import RESOURCES, batches, changes
 from app.api.verbs import Verbs, VerbsLayer
 from app.exchange.documents import examples
@@ -31,7 +32,10 @@ parameters. Writes name the version they mean (`If-Match`). Every error is a pro
 
 
 def create_app(
-    settings: Settings | None = None, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    settings: Settings | None = None,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    deprecated: Iterable[Deprecation] = DEPRECATIONS,
 ) -> FastAPI:
     """The application. Without `settings` they are read from the environment (as uvicorn's factory does it)."""
     settings = settings or Settings.from_environment(os.environ)
@@ -53,6 +57,7 @@ def create_app(
     app.state.database = records.open_database(settings.database_url, pool_size=settings.pool_size, clock=clock)
     app.state.resources = RESOURCES
     app.state.schemas = (batches.Batch, batches.BatchQuery, history.ChangesQuery)
+    app.state.deprecations = deprecations.table(deprecated)
     app.state.verbs = Verbs(app)
     problems.install(app)
     by_table = {resource.table.name: resource for resource in RESOURCES}

@@ -83,8 +83,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
 
     @router.post(f"{record_path}/restore", **about.restore)
     async def restore(request: Request, record: str = by_key) -> Response:
-        author = deps.author(request)
-        expected = conditional.expected(request) or records.ANYTHING
+        author, expected = deps.author(request), conditional.expected(request)
         return _answer(await deps.writing(request, lambda tx: records.restore(tx, resource, record, expected), author))
 
     @router.get(f"{record_path}/revisions", **about.revisions)
@@ -196,7 +195,7 @@ def _put(
 ) -> Stored:
     """PUT: replace with If-Match, create with If-None-Match: *. See docs/http.md for the table."""
     try:
-        row = records.locate(tx, resource, key)
+        row = records.locate(tx, resource, key, to_write=True)
     except NotFound:
         return _put_new(tx, resource, key, document, expected, create_it=create_it)
     if row.withdrawn_at is not None:

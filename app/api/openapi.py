@@ -338,6 +338,8 @@ def build(
     for name in asked:  # it is its parameters, and no document
         del found[name]
     document.setdefault("components", {})["schemas"] = found
+    for verb, path in app.state.deprecations:
+        document["paths"][path][verb.lower()]["deprecated"] = True
     for noun in resources:
         _finish_noun(document["paths"], noun, examples.get(noun.plural))
     return document

@@ -36,14 +36,23 @@ class WrongMediaType(RegistryError):
 
 
 class StrictRoute(APIRoute):
-    """A route whose path has been read strictly before FastAPI reads it leniently."""
+    """A route whose path has been read strictly before FastAPI reads it leniently, and that takes no parameter which it
+    does not read."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        reads_query = not self.include_in_schema or "x-query" in (self.openapi_extra or {})
 
         async def strict(request: Request) -> Response:
             check_path(request.scope)
-            return await handle(request)
+            if not reads_query and (names := read_query(request.scope["query_string"])):
+                faults = [Fault("unknown_parameter", "This takes no parameters.", parameter=name) for name in names]
+                raise Malformed("A parameter has no meaning here.", slug="unknown-parameter", faults=faults)
+            response = await handle(request)
+            if old := request.app.state.deprecations.get((request.method, self.path_format)):
+                for name, value in old.headers().items():
+                    response.headers.append(name, value)
+            return response
 
         return strict
 

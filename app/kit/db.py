@@ -27,7 +27,7 @@ from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.kit import edtf
-from app.kit.errors import Again, Conflict, Unavailable
+from app.kit.errors import Again, Conflict, Invalid, Unavailable
 from app.kit.vocabularies import Vocabulary
 
 T = TypeVar("T")
@@ -390,6 +390,10 @@ def refusal(error: Exception) -> Exception:
     """The registry's own word for a database error that stayed."""
     if isinstance(error, exc.IntegrityError):
         return Conflict("The record contradicts another one that was written at the same time.")
+    if isinstance(error, exc.DataError):
+        return Invalid("A value is not one that the database can hold.")
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated and _lost_in_commit(error):
+        return Unavailable("The database went away while storing. Read the record before you send this again.")
     if isinstance(error, Again | exc.TimeoutError | exc.OperationalError | exc.InterfaceError) and not is_ours(error):
         return Unavailable("The database does not answer at the moment. Nothing was changed by this request.")
     return error
@@ -421,21 +425,26 @@ class Writer:
         self._database = database
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._closed = False
         self._lock = threading.Lock()
 
     def submit(self, work: Work[T], author: Author, *, dry_run: bool) -> Future[T]:
         future: Future[T] = Future()
         with self._lock:
+            if self._closed:
+                raise RuntimeError("the database is closed")
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="concord-writer", daemon=True)
                 self._thread.start()
-        self._tasks.put(_Task(work, author, dry_run, future))
+            self._tasks.put(_Task(work, author, dry_run, future))
         return future
 
     def close(self) -> None:
         """Finish what waits, then stop."""
-        if self._thread is not None:
+        with self._lock:
+            self._closed = True
             self._tasks.put(None)
+        if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:
@@ -483,7 +492,7 @@ class Writer:
                         outcomes.append((task, self._in_savepoint(connection, task)))
                     except Exception:  # its own transaction will tell passing from lasting, and answer
                         alone.append(task)
-        except exc.DBAPIError:  # the shared BEGIN or COMMIT failed: nobody's work is there
+        except (exc.DBAPIError, exc.TimeoutError):  # no connection, or the BEGIN or COMMIT failed: nobody's work is there
             outcomes, alone = [], tasks
         for task, result in outcomes:
             task.future.set_result(result)

@@ -20,6 +20,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.kit import edtf
 from app.kit.db import table_of
+from app.kit.errors import Invalid
 from app.kit.fields import CommaSeparated, EdtfDate, Moment
 from app.kit.text import is_id
 from app.kit.vocabularies import Vocabulary
@@ -169,6 +170,8 @@ class Windowed(ListQuery):
         if self.from_ is not None or self.to is not None:
             start = edtf.parse(self.from_).earliest if self.from_ else edtf.FIRST
             end = edtf.parse(self.to).latest if self.to else edtf.LAST
+            if end < start:
+                raise Invalid.parameter("to", "window", "The window ends before it begins.")
             yield self.span.within(start, end, self.match)
 
 

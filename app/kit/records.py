@@ -104,12 +104,13 @@ def bodies(tx: Transaction, resource: Resource[Any], rows: Sequence[sa.Row[Any]]
         yield body[:-1] + b"," + msgspec.json.encode(extra)[1:] if extra else body
 
 
-def locate(tx: Transaction, resource: Resource[Any], key: str) -> sa.Row[Any]:
-    """The row that `key` names, withdrawn or not. Raises NotFound."""
+def locate(tx: Transaction, resource: Resource[Any], key: str, *, to_write: bool = False) -> sa.Row[Any]:
+    """The row that `key` names, withdrawn or not. `to_write`: other writers of it wait until this transaction ends
+    (PostgreSQL; SQLite has one writer). Raises NotFound."""
     named = key_of(key)
     if named is not None:
         statement = resource.by_id if isinstance(named, UUID) else resource.by_slug
-        row = tx.execute(statement, {"key": named}).one_or_none()
+        row = tx.execute(statement.with_for_update() if to_write else statement, {"key": named}).one_or_none()
         if row is not None:
             return row
     raise NotFound(f"No record of {resource.plural} has the id or slug {key[:100]!r}.")
@@ -223,7 +224,7 @@ def change(tx: Transaction, resource: Resource[Any], key: str, edit: Edit, expec
     Validated as a whole; an edit that changes nothing writes nothing. Raises NotFound, Gone, PreconditionMissing,
     Stale, Invalid, Conflict.
     """
-    row = locate(tx, resource, key)
+    row = locate(tx, resource, key, to_write=True)
     if row.withdrawn_at is not None:
         raise gone(tx, resource, row)
     check(tx, row, expected)
@@ -236,7 +237,7 @@ def change(tx: Transaction, resource: Resource[Any], key: str, edit: Edit, expec
 def withdraw(tx: Transaction, resource: Resource[Any], key: str, expected: Expected) -> Stored:
     """Take a record out. It keeps its id, slug and history, and gives up its name and identifiers.
     Raises NotFound, Gone, PreconditionMissing, Stale, Conflict (somebody refers to it)."""
-    row = locate(tx, resource, key)
+    row = locate(tx, resource, key, to_write=True)
     if row.withdrawn_at is not None:
         raise gone(tx, resource, row)
     check(tx, row, expected)
@@ -263,11 +264,12 @@ def withdraw(tx: Transaction, resource: Resource[Any], key: str, expected: Expec
     return Stored(row.id, row.slug, row.version + 1, document.encode(), written=True)
 
 
-def restore(tx: Transaction, resource: Resource[Any], key: str, expected: Expected = ANYTHING) -> Stored:
+def restore(tx: Transaction, resource: Resource[Any], key: str, expected: Expected = None) -> Stored:
     """Bring a withdrawn record back, through the same rules as any write; a record that is there stays as it is.
+    Without `expected`, whatever is there.
     Raises NotFound, Stale, Invalid (it refers to something withdrawn), Conflict (its name is taken now)."""
-    row = locate(tx, resource, key)
-    check(tx, row, expected)
+    row = locate(tx, resource, key, to_write=True)
+    check(tx, row, ANYTHING if expected is None else expected)
     if row.withdrawn_at is None:
         return _stored(tx, resource, row)
     before = snapshot(resource, row)

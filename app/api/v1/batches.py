@@ -151,5 +151,5 @@ _WRITES: dict[Verb, _Write] = {
         tx, noun, key, lambda old: merge(old, body), expected
     ),
     Verb.withdraw: lambda tx, noun, key, _, expected: records.withdraw(tx, noun, key, expected),
-    Verb.restore: lambda tx, noun, key, _, expected: records.restore(tx, noun, key, expected or records.ANYTHING),
+    Verb.restore: lambda tx, noun, key, _, expected: records.restore(tx, noun, key, expected),
 }
