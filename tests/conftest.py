@@ -56,9 +56,10 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The URL of a PostgreSQL server of this session's own, without the database name."""
-    folder = tmp_path_factory.mktemp("postgresql")
+    # Not below pytest's own folder: as root the server runs as another user, and the next pytest would shut him out.
+    folder = Path(tempfile.mkdtemp(prefix="concord-postgresql-"))
     # It looks for one on import, and keeps there the lock that lets one server start at a time: shared by all workers.
     runtime = Path(tempfile.gettempdir()) / f"concord-tests-{os.getuid()}"
     runtime.mkdir(mode=0o700, exist_ok=True)

@@ -23,6 +23,8 @@ from app.kit.resource import Resource
 from app.kit.text import is_slug
 from app.kit.views import RecordQuery
 
+VERSION = Path(pattern=r"^[1-9][0-9]{0,8}$", description="A version of the record.", examples=["1"])
+
 
 class NounRouter(APIRouter):
     """A router that is asked for its own prefix only, so that the last noun answers as fast as the first."""
@@ -63,7 +65,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
         document = await read_object(request, types=(JSON,), limit=deps.settings(request).max_body_bytes)
         stored = await deps.writing(
             request,
-            lambda tx: _put(tx, resource, record, document, None if create_it else expected, create_it=create_it),
+            lambda tx: _put(tx, resource, record, document, expected, create_it=create_it),
             author,
         )
         return _created(request, resource, stored) if create_it else _answer(stored)
@@ -93,9 +95,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
         return list_answer(found.items, next_page(request, found.next), conditional.etag(found.version, found.sequence))
 
     @router.get(f"{record_path}/revisions/{{version}}", **about.revision)
-    async def revision(
-        request: Request, version: Annotated[str, Path(pattern=r"^[1-9][0-9]{0,8}$")], record: str = by_key
-    ) -> Response:
+    async def revision(request: Request, version: Annotated[str, VERSION], record: str = by_key) -> Response:
         body = await deps.reading(request, lambda tx: history.revision(tx, resource, record, int(version)))
         return deps.answer(body, conditional.etag(int(version)))
 
@@ -201,16 +201,18 @@ def _put(
     if row.withdrawn_at is not None:
         raise records.gone(tx, resource, row)
     if create_it:
-        raise Stale(f"{row.slug} exists already.", version=row.version, changed=[])
+        raise Stale(
+            f"{row.slug} exists already.", version=row.version, changed=[]
+        )  # also next to an If-Match that fits
     return records.change(tx, resource, key, lambda _: document, expected)
 
 
 def _put_new(
     tx: Transaction, resource: Resource[Any], key: str, document: Snapshot, expected: Expected, *, create_it: bool
 ) -> Stored:
-    if not create_it:
-        if expected is None:
-            raise PreconditionMissing(f"Nothing is at {key[:100]!r}. To create it, send If-None-Match: *.")
+    if expected is None and not create_it:
+        raise PreconditionMissing(f"Nothing is at {key[:100]!r}. To create it, send If-None-Match: *.")
+    if expected is not None:
         raise Stale(f"Nothing is at {key[:100]!r}, so no version of it can match.", changed=[])
     if not is_slug(key):
         raise Invalid.parameter("path", "slug", "A new record is put under a slug: a-z, 0-9 and hyphens.")

@@ -314,8 +314,13 @@ def schemas(resources: Iterable[Resource[Any]], others: Sequence[type[BaseModel]
 def _patch(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A merge patch of a class: every field may be missing, and null clears it."""
     patch = copy.deepcopy(dict(schema))
-    for key in ("required", "examples"):
+    for key in ("required", "examples", "title"):
         patch.pop(key, None)
+    for field in patch["properties"].values():
+        field.pop("default", None)
+        if "anyOf" not in field:
+            kind = {key: field.pop(key) for key in list(field) if key not in ("title", "description")}
+            field["anyOf"] = [kind, {"type": "null"}]
     patch["description"] = f"A JSON merge patch of a {name}: only the fields to change; null clears one."
     return patch
 
@@ -350,8 +355,7 @@ def _query_parameters(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name, about in schema["properties"].items():
         described = {key: value for key, value in about.items() if key != "title"}
         parameter = {"name": name, "in": "query", "required": False, "schema": _without_null(described)}
-        if "description" in described:
-            parameter["description"] = described.pop("description")
+        parameter["description"] = described.pop("description", f"Only records whose `{name}` is this.")
         if parameter["schema"].get("type") == "array":
             parameter |= {"style": "form", "explode": False}
         yield parameter

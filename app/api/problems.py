@@ -107,7 +107,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     instance: str | None = Field(default=None, description="The path that was asked for.")
-    errors: list[ProblemError] = Field(default=[], description="Every fault that was found.")
+    errors: list[ProblemError] = Field(default=[], description="The faults that were found, at most 100.")
 
 
 def problem(

@@ -492,7 +492,7 @@ class Writer:
                         outcomes.append((task, self._in_savepoint(connection, task)))
                     except Exception:  # its own transaction will tell passing from lasting, and answer
                         alone.append(task)
-        except (exc.DBAPIError, exc.TimeoutError):  # no connection, or the BEGIN or COMMIT failed: nobody's work is there
+        except (exc.DBAPIError, exc.TimeoutError):  # no connection, BEGIN or COMMIT failed: nobody's work is there
             outcomes, alone = [], tasks
         for task, result in outcomes:
             task.future.set_result(result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -75,6 +75,13 @@ def _rfc3339(value: Any) -> Any:
     return value
 
 
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("moment", "In UTC this moment lies outside the years 1 to 9999") from None
+
+
 def _comma_separated(value: Any) -> Any:
     parts = value if isinstance(value, list) else [value]
     return [piece for part in parts for piece in (part.split(",") if isinstance(part, str) else [part])]
@@ -122,7 +129,7 @@ EdtfDate = Annotated[
 WebAddress = Annotated[str, limited(2_000, _url), Field(json_schema_extra={"format": "uri", "maxLength": 2_000})]
 Uri = Annotated[str, limited(2_000, _uri), Field(json_schema_extra={"format": "uri", "maxLength": 2_000})]
 Pointer = Annotated[str, limited(200, _pointer), Field(json_schema_extra={"format": "json-pointer", "maxLength": 200})]
-Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_utc)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, examples=["en"])]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2", examples=["CH"])]
 Distinct = AfterValidator(_distinct)

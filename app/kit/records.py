@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
@@ -27,6 +28,8 @@ In = TypeVar("In", bound=BaseModel)
 Expected = frozenset[int] | Literal["*"] | None
 """The versions that a conditional write accepts; `"*"`: whatever is there; None: the caller did not say."""
 ANYTHING: Expected = "*"
+MOST_FAULTS = 100
+"""A problem lists so many: a body of a megabyte can hold 80,000, and telling them all would take 20 megabytes."""
 
 Snapshot = dict[str, Any]
 Edit = Callable[[Snapshot], Snapshot]
@@ -161,7 +164,7 @@ def _stored(tx: Transaction, resource: Resource[Any], row: Any, *, written: bool
 
 
 def _order(resource: Resource[Any], query: filters.ListQuery) -> paging.Order:
-    name = query.sort or "slug"
+    name = "slug" if query.sort is None else query.sort
     column = resource.sorts.get(name.removeprefix("-"))
     if column is None:
         allowed = ", ".join(sorted(resource.sorts))
@@ -308,13 +311,16 @@ def parsed(cls: type[In], values: Mapping[str, Any]) -> In:
 
 
 def faults_of(errors: Iterable[Any]) -> list[Fault]:
-    """Pydantic's errors as faults with JSON Pointers. The input itself is not repeated."""
-    return [Fault(error["type"], error["msg"], pointer=pointer_of(error["loc"])) for error in errors]
+    """Pydantic's errors, the first MOST_FAULTS, as faults with JSON Pointers. The input itself is not repeated."""
+    return [
+        Fault(error["type"], error["msg"], pointer=pointer_of(error["loc"])) for error in islice(errors, MOST_FAULTS)
+    ]
 
 
 def pointer_of(location: Iterable[str | int]) -> str:
-    """A Pydantic location as a JSON Pointer (RFC 6901)."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in location)
+    """A Pydantic location as a JSON Pointer (RFC 6901). Of a key that is itself at fault Pydantic says `[key]` below it."""
+    steps = [str(step).replace("~", "~0").replace("/", "~1") for step in location]
+    return "".join(f"/{step}" for step in (steps[:-1] if steps[-1:] == ["[key]"] else steps))
 
 
 def users_of(tx: Transaction, resource: Resource[Any], identifier: UUID, most: int = 20) -> Iterator[tuple[str, str]]:
@@ -394,9 +400,10 @@ def _without_common(
     return kept
 
 
-def resolve(tx: Transaction, links: Iterable[Link]) -> Targets:
+def resolve(tx: Transaction, links: Iterable[Link], standing: Snapshot) -> Targets:
     """The records that `links` name, one statement a table. They stay as they are until this transaction ends.
-    Raises Invalid with a pointer for each that is unknown or withdrawn."""
+    Raises Invalid with a pointer for each that is unknown, or withdrawn; a citation keeps a withdrawn target that it has
+    in `standing`, the record as it was."""
     wanted = list(links)
     found: dict[tuple[str, str], Target] = {}
     withdrawn: set[tuple[str, str]] = set()
@@ -412,32 +419,42 @@ def resolve(tx: Transaction, links: Iterable[Link]) -> Targets:
                 found[table.name, key] = Target(row.id, row.slug)
                 if row.withdrawn_at is not None:
                     withdrawn.add((table.name, key))
-    faults = [fault for link in wanted if (fault := _unresolved(link, found, withdrawn))]
+    faults = [fault for link in wanted if (fault := _unresolved(link, found, withdrawn, standing))]
     if faults:
         raise Invalid("The record refers to something that is not there.", faults=faults)
     return found
 
 
-def _unresolved(link: Link, found: Targets, withdrawn: set[tuple[str, str]]) -> Fault | None:
+def _unresolved(link: Link, found: Targets, withdrawn: set[tuple[str, str]], standing: Snapshot) -> Fault | None:
     key = (link.table.name, link.key)
     if key not in found:
         return Fault("unknown_reference", f"There is no {_noun(link.table)} {link.key!r}.", pointer=link.pointer)
-    if key in withdrawn:
+    if key in withdrawn and at(standing, link.pointer) != found[key].slug:
         return Fault(
             "withdrawn_reference", f"The {_noun(link.table)} {link.key!r} was withdrawn.", pointer=link.pointer
         )
     return None
 
 
+def at(document: Any, pointer: str) -> Any:
+    """What stands at a JSON Pointer (RFC 6901) of plain steps; None where nothing does."""
+    for step in pointer.split("/")[1:]:
+        if isinstance(document, list):
+            document = document[int(step)] if int(step) < len(document) else None
+        else:
+            document = document.get(step) if isinstance(document, dict) else None
+    return document
+
+
 def _write(
     tx: Transaction, resource: Resource[In], data: In, meta: Snapshot, action: Action, *, before: sa.Row[Any] | None
 ) -> Stored:
     """Store `data` under `meta`: as a new row, or over the row `before`."""
-    targets = resolve(tx, resource.plan.links(data))
+    old = own(resource, snapshot(resource, before)) if before is not None else {}
+    targets = resolve(tx, resource.plan.links(data), old if action is Action.changed else {})
     shown = resource.plan.show(data, targets)
     _insist_on_distinct(resource, shown)
     plain = msgspec.to_builtins(shown)
-    old = own(resource, snapshot(resource, before)) if before is not None else {}
     changed = revisions.changed_fields(old, plain)
     if action is Action.changed and not changed and before is not None:
         return _stored(tx, resource, before)
@@ -447,7 +464,7 @@ def _write(
         row["claim"] = claim_of(row, resource.claims)
         _insist_on_claim(tx, resource.table, resource.claims, row["claim"], identifier)
     for rule in resource.rules:
-        rule(tx, Proposal(identifier, data, row, targets))
+        rule(tx, Proposal(identifier, data, row, targets, frozenset(changed)))
     document = msgspec.json.encode(meta | shown).decode()
     row |= {
         "version": meta["version"],

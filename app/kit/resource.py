@@ -273,12 +273,14 @@ def _unwrap(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, list[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Proposal(Generic[In]):
-    """A write that the rules may still refuse: the record's id, its data, and the row about to be stored."""
+    """A write that the rules may still refuse: the record's id, its data, the row about to be stored, and the fields in
+    which it differs from the record as it was."""
 
     id: UUID
     data: In
     row: Mapping[str, Any]
     targets: Targets
+    changed: frozenset[str]
 
 
 Rule = Callable[[Transaction, Proposal[Any]], None]

@@ -21,6 +21,9 @@ _JOINERS = frozenset("\u200c\u200d\u200e\u200f")
 _DECEPTIVE = frozenset("\u00ad\u061c\u180e\u200b\u2060\ufeff") | frozenset(
     map(chr, (*range(0x202A, 0x202F), *range(0x2061, 0x2065), *range(0x2066, 0x2070), *range(0xFFF9, 0xFFFC)))
 )
+MOST_MARKS = 30
+"""So many combining marks may follow one character: the Stream-Safe Text Format of UAX #15. Normalising sorts them, which
+takes the square of their number."""
 _LETTERS = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ı": "i"})
 
 
@@ -35,14 +38,23 @@ def _forbidden(character: str, *, lines: bool) -> bool:
 
 def clean(text: str, *, lines: bool = False) -> str:
     """NFC, trimmed. Raises PydanticCustomError for NUL, controls, lone surrogates, noncharacters and for
-    invisible characters that only serve look-alikes; `lines` allows line breaks and tabs."""
+    invisible characters that only serve look-alikes, and for a heap of combining marks; `lines` allows line breaks
+    and tabs."""
     if not text.isascii() or not text.isprintable():
+        marks = 0
         for character in text.replace("\r\n", "\n") if lines else text:
             if _forbidden(character, lines=lines):
                 raise PydanticCustomError(
                     "forbidden_character",
                     "The character U+{code} is not allowed here",
                     {"code": f"{ord(character):04X}"},
+                )
+            marks = marks + 1 if unicodedata.combining(character) else 0
+            if marks > MOST_MARKS:
+                raise PydanticCustomError(
+                    "combining_marks",
+                    "More than {most} combining marks on one character are no text",
+                    {"most": MOST_MARKS},
                 )
         text = unicodedata.normalize("NFC", text.replace("\r\n", "\n") if lines else text)
     return text.strip()

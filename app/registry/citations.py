@@ -81,7 +81,10 @@ class Citation(Record):
 
 
 def passages_exist(tx: Transaction, proposal: Proposal[Any]) -> None:
-    """A cited passage is one of the source's, where the source's passages are known."""
+    """A cited passage is one of the source's, where the source's passages are known. One that was cited before stays,
+    when the source has been read anew since: it is for the verification to say what became of it."""
+    if not proposal.changed & {"source", "passages"}:
+        return
     passages = table_of(SourcePassage)
     place = (passages.c.section, passages.c.paragraph, passages.c.sentence)
     known = {

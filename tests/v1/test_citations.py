@@ -96,3 +96,21 @@ def test_a_faulty_field_is_named_by_its_pointer(client: httpx.Client, field: str
     draft = citation.draft(client) | {field: value}
     with nothing_written(client):
         assert pointers(problem(client, client.post(citation.path, json=draft), 422)) == [pointer]
+
+
+def test_a_citation_can_be_edited_after_its_target_was_withdrawn_and_its_source_read_anew(client: httpx.Client) -> None:
+    place = {"section": 1, "paragraph": 1, "sentence": 1}
+    read = source(client, passages=[place | {"fingerprint": "0" * 64}])
+    target = organization(client)
+    made = citation(
+        client, source=read["slug"], passages=[place], target={"noun": "organizations", "record": target["slug"]}
+    )
+    headers = {"If-Match": "*"}
+    assert client.delete(organization.at(target), headers=headers).status_code == 204
+    assert client.patch(source.at(read), json={"passages": []}, headers=headers).status_code == 200
+    moved = [place | {"section": 2, "fingerprint": "1" * 64}]
+    assert client.patch(source.at(read), json={"passages": moved}, headers=headers).status_code == 200
+    edited = client.patch(citation.at(made), json={"note": "Checked."}, headers=headers)
+    assert edited.status_code == 200
+    refused = client.patch(citation.at(made), json={"passages": [place, place | {"section": 9}]}, headers=headers)
+    assert [error["code"] for error in refused.json()["errors"]] == ["unknown_passage", "unknown_passage"]

@@ -40,7 +40,7 @@ def test_a_merge_patch_reaches_into_labels(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "pointer"),
     [
-        ("labels", {"french language": "Formation"}, "/labels/french language/[key]"),
+        ("labels", {"french language": "Formation"}, "/labels/french language"),
         ("labels", {"fr": ""}, "/labels/fr"),
         ("labels", {"fr": None}, "/labels/fr"),
         ("exact_matches", ["no uri"], "/exact_matches/0"),
