@@ -8,9 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
 from app.api.v1 import RESOURCES
 from app.exchange import documents, passages
 from app.kit import migrations, records
+from app.kit.db import make_engine
 from app.kit.errors import RegistryError
 from app.settings import MIGRATIONS, SEED, Settings
 
@@ -20,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options, Settings.from_environment(os.environ))
+    except DBAPIError as error:
+        return _refuse(f"The database cannot be used: {str(error.orig).strip()}")
     except (migrations.SchemaError, passages.DocumentError, ValueError, OSError) as error:
         return _refuse(str(error))
     except RegistryError as error:
@@ -59,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
     import uvicorn  # only here: the other commands start faster without it
 
-    if not options.no_migrate:
+    if options.no_migrate:
+        migrations.verify(make_engine(settings.database_url, pool_size=1), MIGRATIONS)
+    else:
         _migrate(options, settings)
     if not options.no_seed:
         options.document = None

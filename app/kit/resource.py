@@ -206,7 +206,8 @@ class Plan:
 
 def claim_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
     """The one text under which a record (or an item) claims to be the only one of its kind."""
-    return "|".join(fold(str(row[column])) if row[column] is not None else "" for column in columns)
+    parts = (fold(str(row[column])) if row[column] is not None else "" for column in columns)
+    return "|".join(part.replace("\\", "\\\\").replace("|", "\\|") for part in parts)
 
 
 # --- drawing the plan -----------------------------------------------------------------------------------------------
