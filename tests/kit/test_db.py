@@ -1,0 +1,671 @@
+"""What a caller of the unit of work may rely on, alike on SQLite and PostgreSQL: what is stored comes back the same, a
+read sees one state, a write is there as a whole or not at all, and nobody is told of a success that was not committed."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from app.api.v1.organizations import RESOURCE as ORGANIZATIONS
+from app.kit import db, records, revisions
+from app.kit.db import ATTEMPTS, Author, Base, Database, Key, Transaction, UtcDateTime, table_of, vocabulary
+from app.kit.errors import Again, Conflict, NotFound, Unavailable
+from app.kit.revisions import Action
+from app.registry.organizations import Organization, OrganizationName
+from tests.conftest import TESTER, Server
+
+LONG = 10.0
+"""Seconds after which a test gives up waiting for something that takes milliseconds."""
+on_sqlite = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+
+Work = Callable[[Transaction], Any]
+ORGANIZATION = table_of(Organization)
+
+
+def organization(name: str) -> Work:
+    """The work of creating an organization; it answers the slug."""
+
+    def work(tx: Transaction) -> str:
+        data = ORGANIZATIONS.write.model_validate({"name": name, "kind": "other"})
+        return records.create(tx, ORGANIZATIONS, data).slug
+
+    return work
+
+
+def dangling(tx: Transaction) -> None:
+    """A row whose foreign key leads nowhere, which SQLite notices at the commit and no sooner."""
+    tx.connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+    row = {"organization_id": UUID(int=1), "position": 0, "value": "x", "value_key": "x", "kind": "alias"}
+    tx.execute(sa.insert(table_of(OrganizationName)).values(row))
+
+
+def state(database: Database) -> dict[str, Any]:
+    """All that is stored: every row of every table."""
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        tables = Base.metadata.sorted_tables
+        return {table.name: sorted(map(repr, tx.execute(sa.select(table)))) for table in tables}
+
+    return database.read(work)
+
+
+def numbers(tx: Transaction) -> list[int]:
+    """The sequence as the revisions hold it."""
+    return list(tx.execute(sa.select(revisions.TABLE.c.seq).order_by(revisions.TABLE.c.seq)).scalars())
+
+
+def names(database: Database) -> set[str]:
+    return set(database.read(lambda tx: tx.execute(sa.select(ORGANIZATION.c.name)).scalars().all()))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Look every few milliseconds, and not for ever."""
+    end = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts follow each other at once."""
+    monkeypatch.setattr(db, "random", SimpleNamespace(uniform=lambda *_: 0.0))
+
+
+# --- column types -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scratch(database: Database) -> sa.Table:
+    """A table of all the kit's column types."""
+    table = sa.Table(
+        "scratch",
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("moment", UtcDateTime),
+        sa.Column("action", vocabulary(Action)),
+        sa.Column("key", Key),
+    )
+    with database.engine.begin() as connection:
+        table.create(connection)
+    return table
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        (datetime(2024, 3, 31, 2, 30, tzinfo=UTC), datetime(2024, 3, 31, 2, 30, tzinfo=UTC)),
+        (datetime(2024, 3, 31, 2, 30, tzinfo=timezone(timedelta(hours=2))), datetime(2024, 3, 31, 0, 30, tzinfo=UTC)),
+        (datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=14))), datetime(2023, 12, 31, 10, tzinfo=UTC)),
+        (datetime(1, 1, 2, tzinfo=UTC), datetime(1, 1, 2, tzinfo=UTC)),
+        (
+            datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+            datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        ),
+        (None, None),
+    ],
+)
+def test_a_moment_comes_back_as_the_same_moment_in_utc(
+    database: Database, scratch: sa.Table, given: datetime | None, stored: datetime | None
+) -> None:
+    database.write(lambda tx: tx.execute(sa.insert(scratch).values(id=1, moment=given)), TESTER)
+    [answer] = database.read(lambda tx: tx.execute(sa.select(scratch.c.moment)).scalars().all())
+    assert answer == stored
+    assert answer is None or answer.tzinfo is UTC
+
+
+def test_moments_are_compared_as_moments_whatever_zone_they_are_given_in(database: Database, scratch: sa.Table) -> None:
+    noon = datetime(2024, 6, 1, 12, tzinfo=UTC)
+    rows = [{"id": hour, "moment": noon + timedelta(hours=hour)} for hour in range(-3, 4)]
+    database.write(lambda tx: tx.execute(sa.insert(scratch), rows), TESTER)
+    elsewhere = noon.astimezone(timezone(timedelta(hours=-9)))
+    later = sa.select(scratch.c.id).where(scratch.c.moment > elsewhere).order_by(scratch.c.moment.desc())
+    assert database.read(lambda tx: tx.execute(later).scalars().all()) == [3, 2, 1]
+
+
+def test_a_moment_without_a_zone_is_refused(database: Database, scratch: sa.Table) -> None:
+    naive = datetime(2024, 3, 31, 2, 30)  # noqa: DTZ001  # what the column refuses
+    before = state(database)
+    with pytest.raises(exc.StatementError, match="a moment without a time zone"):
+        database.write(lambda tx: tx.execute(sa.insert(scratch).values(id=1, moment=naive)), TESTER)
+    assert state(database) == before
+
+
+def test_a_vocabulary_is_stored_by_value(database: Database, scratch: sa.Table) -> None:
+    rows = [{"id": n, "action": action} for n, action in enumerate(Action)]
+    database.write(lambda tx: tx.execute(sa.insert(scratch), rows), TESTER)
+    ordered = sa.select(scratch.c.action).order_by(scratch.c.id)
+    assert database.read(lambda tx: tx.execute(ordered).scalars().all()) == list(Action)
+    plain = sa.text("SELECT action FROM scratch ORDER BY id")
+    assert database.read(lambda tx: tx.execute(plain).scalars().all()) == [action.value for action in Action]
+
+
+def test_every_vocabulary_of_the_registry_is_stored_by_value() -> None:
+    enums = [c.type for table in Base.metadata.sorted_tables for c in table.c if isinstance(c.type, sa.Enum)]
+    assert len(enums) > 10
+    for enum in enums:
+        assert enum.enum_class is not None
+        assert enum.enums == [member.value for member in enum.enum_class]
+        assert max(map(len, enum.enums)) <= 40
+
+
+def test_keys_sort_by_code_point(database: Database, scratch: sa.Table) -> None:
+    texts = [
+        "a",
+        "B",
+        "b",
+        "ab",
+        "a b",
+        "a-b",
+        "a_b",
+        "A",
+        "z",
+        "é",
+        "ß",
+        "ø",
+        "ÿ",
+        "Ω",
+        "я",
+        "中",
+        "\uffee",
+        "𐀀",
+        "😀",
+    ]
+    rows = [{"id": n, "key": text} for n, text in enumerate(texts)]
+    database.write(lambda tx: tx.execute(sa.insert(scratch), rows), TESTER)
+    found = database.read(lambda tx: tx.execute(sa.select(scratch.c.key).order_by(scratch.c.key)).scalars().all())
+    assert found == sorted(texts)
+    past = sa.select(scratch.c.key).where(scratch.c.key > "a").order_by(scratch.c.key)
+    assert database.read(lambda tx: tx.execute(past).scalars().all()) == [t for t in sorted(texts) if t > "a"]
+
+
+@on_postgresql
+def test_no_key_of_the_schema_follows_the_servers_locale(database: Database) -> None:
+    statement = sa.text("SELECT table_name, column_name, collation_name FROM information_schema.columns")
+    found: list[Any] = database.read(lambda tx: list(tx.execute(statement)))
+    collations = {(r.table_name, r.column_name): r.collation_name for r in found}
+    keys = [(table.name, c.name) for table in Base.metadata.sorted_tables for c in table.c if c.type is Key]
+    assert len(keys) > 10
+    assert {collations[key] for key in keys} == {"C"}
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_read_does_not_see_what_is_committed_while_it_runs(database: Database) -> None:
+    database.write(organization("Before"), TESTER)
+
+    def work(tx: Transaction) -> list[Any]:
+        statement = sa.select(ORGANIZATION.c.name)
+        seen: list[Any] = [tx.execute(statement).scalars().all()]
+        database.write(organization("Meanwhile"), TESTER)
+        seen += [tx.execute(statement).scalars().all(), tx.sequence(), numbers(tx)]
+        return seen
+
+    assert database.read(work) == [["Before"], ["Before"], 1, [1]]
+    assert names(database) == {"Before", "Meanwhile"}
+
+
+def test_the_sequence_read_first_agrees_with_the_rows_read_later(database: Database) -> None:
+    def work(tx: Transaction) -> tuple[int, int]:
+        before = tx.sequence()
+        database.write(organization("Meanwhile"), TESTER)
+        return before, len(numbers(tx))
+
+    assert database.read(work) == (0, 0)
+    assert database.read(lambda tx: (tx.sequence(), len(numbers(tx)))) == (1, 1)
+
+
+def test_a_read_cannot_leave_anything_behind(database: Database) -> None:
+    before = state(database)
+    with suppress(exc.DBAPIError):
+        database.read(organization("Smuggled"))
+    assert state(database) == before
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("pragma", "value"), [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2), ("busy_timeout", 5000)]
+)
+def test_every_connection_to_sqlite_is_durable_and_checks_references(
+    database: Database, pragma: str, value: Any
+) -> None:
+    with database.engine.connect() as one, database.engine.connect() as other:
+        assert [c.exec_driver_sql(f"PRAGMA {pragma}").scalar() for c in (one, other)] == [value] * 2
+    assert database.read(lambda tx: tx.connection.exec_driver_sql(f"PRAGMA {pragma}").scalar()) == value
+    assert database.write(lambda tx: tx.connection.exec_driver_sql(f"PRAGMA {pragma}").scalar(), TESTER) == value
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def failing(error: Exception) -> Work:
+    def work(tx: Transaction) -> None:
+        organization("Never")(tx)
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), NotFound("not there"), KeyError("k")])
+def test_a_work_that_fails_leaves_nothing_and_its_error_comes_out_as_it_is(
+    database: Database, error: Exception
+) -> None:
+    database.write(organization("Before"), TESTER)
+    before = state(database)
+    with pytest.raises(type(error)) as caught:
+        database.write(failing(error), TESTER)
+    assert caught.value is error
+    assert database.submit_write(failing(error), TESTER).exception(LONG) is error
+    assert state(database) == before
+    database.write(organization("After"), TESTER)
+    assert database.read(numbers) == [1, 2]
+
+
+def test_a_dry_run_runs_everything_and_leaves_nothing(database: Database) -> None:
+    sealed: list[list[int]] = []
+
+    def work(tx: Transaction) -> str:
+        slug: str = organization("Rehearsed")(tx)
+        revisions.seal(tx)
+        sealed.append(numbers(tx))
+        assert records.fetch(tx, ORGANIZATIONS, slug).version == 1
+        return slug
+
+    database.write(organization("Before"), TESTER)
+    before = state(database)
+    assert database.write(work, TESTER, dry_run=True) == "rehearsed"
+    assert database.submit_write(work, TESTER, dry_run=True).result(LONG) == "rehearsed"
+    assert sealed == [[1, 2], [1, 2]]
+    assert state(database) == before
+
+
+def test_a_dry_run_meets_the_same_rules_as_a_write(database: Database) -> None:
+    database.write(organization("Taken"), TESTER)
+    submitted = database.submit_write(organization("TAKEN"), TESTER, dry_run=True).exception(LONG)
+    assert isinstance(submitted, Conflict)
+    assert submitted.extra["existing"]["slug"] == "taken"
+    with pytest.raises(Conflict) as caught:
+        database.write(organization("TAKEN"), TESTER, dry_run=True)
+    assert caught.value.extra == submitted.extra
+
+
+# --- the sequence -----------------------------------------------------------------------------------------------------
+
+
+def storm(database: Database) -> int:
+    """8 threads with 20 writes each, of which every third fails; how many were acknowledged."""
+
+    def one(thread: int) -> int:
+        acknowledged = 0
+        for n in range(20):
+            work = failing(ValueError("mine")) if n % 3 == 2 else organization(f"Body {thread} {n}")
+            error = database.submit_write(work, TESTER).exception(LONG)
+            assert error is None or str(error) == "mine"
+            acknowledged += error is None
+        return acknowledged
+
+    with ThreadPoolExecutor(8) as threads:
+        return sum(threads.map(one, range(8)))
+
+
+def test_the_sequence_has_no_gap_whoever_writes_and_whatever_fails(database: Database) -> None:
+    acknowledged = storm(database)
+    assert acknowledged == 8 * 14
+    assert database.read(numbers) == list(range(1, acknowledged + 1))
+    assert database.read(lambda tx: tx.sequence()) == acknowledged
+
+
+def test_a_reader_never_sees_a_hole_below_a_number_that_it_has_seen(database: Database) -> None:
+    over = threading.Event()
+
+    def poll() -> list[tuple[int, list[int], int]]:
+        looks = []
+        while not over.is_set():
+            looks.append(
+                database.read(
+                    lambda tx: (
+                        tx.sequence(),
+                        numbers(tx),
+                        tx.execute(sa.select(sa.func.count()).select_from(ORGANIZATION)).scalar_one(),
+                    )
+                )
+            )
+        return looks
+
+    with ThreadPoolExecutor(1) as thread:
+        polling = thread.submit(poll)
+        try:
+            storm(database)
+        finally:
+            over.set()
+        looks = polling.result(LONG)
+    assert len({sequence for sequence, _, _ in looks}) > 3
+    for sequence, seen, rows in looks:
+        assert seen == list(range(1, sequence + 1))
+        assert rows == sequence
+    assert [look[0] for look in looks] == sorted(look[0] for look in looks)
+
+
+# --- trying again -----------------------------------------------------------------------------------------------------
+
+
+class Stumbling:
+    """A work that fails so many times before it succeeds."""
+
+    def __init__(self, times: float, fail: Work) -> None:
+        self.times, self.fail, self.calls = times, fail, 0
+
+    def __call__(self, tx: Transaction) -> Any:
+        self.calls += 1
+        slug = organization("Persistent")(tx)
+        if self.calls <= self.times:
+            self.fail(tx)
+        return slug
+
+
+def overtaken(_: Transaction) -> None:
+    raise Again
+
+
+def violate(tx: Transaction) -> None:
+    """The row just written, once more under another id."""
+    row = tx.execute(sa.select(ORGANIZATION)).mappings().one()
+    tx.execute(sa.insert(ORGANIZATION).values({**row, "id": UUID(int=7)}))
+
+
+def submitted(database: Database, work: Work) -> Any:
+    return database.submit_write(work, TESTER).result(LONG)
+
+
+def immediate(database: Database, work: Work) -> Any:
+    return database.write(work, TESTER)
+
+
+ways = pytest.mark.parametrize("way", [immediate, submitted])
+Way = Callable[[Database, Work], Any]
+
+
+@ways
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("fail", "times"), [(overtaken, ATTEMPTS - 1), (violate, 1)])
+def test_a_write_that_another_got_in_the_way_of_is_run_again_as_a_whole(
+    database: Database, way: Way, fail: Work, times: int
+) -> None:
+    work = Stumbling(times, fail)
+    assert way(database, work) == "persistent"
+    assert work.calls == times + 1
+    assert database.read(numbers) == [1]
+
+
+@ways
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("fail", "calls", "answer"), [(overtaken, ATTEMPTS, Unavailable), (violate, 2, Conflict)])
+def test_a_write_that_never_succeeds_is_refused_in_the_registrys_own_words(
+    database: Database, way: Way, fail: Work, calls: int, answer: type[Exception]
+) -> None:
+    before = state(database)
+    work = Stumbling(ATTEMPTS * 2, fail)
+    with pytest.raises(answer):
+        way(database, work)
+    assert work.calls == calls
+    assert state(database) == before
+
+
+@on_postgresql
+def test_the_loser_of_a_deadlock_tries_again_and_both_succeed(database: Database) -> None:
+    for name in ("Left", "Right"):
+        database.write(organization(name), TESTER)
+    both = threading.Barrier(2, timeout=LONG)
+    calls: list[str] = []
+
+    def work(first: str, second: str) -> Work:
+        turns = itertools.count()
+
+        def lock(tx: Transaction) -> None:
+            calls.append(first)
+            turn = next(turns)
+            tx.execute(sa.text("SET LOCAL deadlock_timeout = '50ms'"))
+            tx.execute(sa.select(ORGANIZATION.c.id).where(ORGANIZATION.c.slug == first).with_for_update())
+            if turn == 0:
+                both.wait()
+            tx.execute(sa.select(ORGANIZATION.c.id).where(ORGANIZATION.c.slug == second).with_for_update())
+            organization(f"After {first}")(tx)
+
+        return lock
+
+    futures = [database.submit_write(work(*pair), TESTER) for pair in (("left", "right"), ("right", "left"))]
+    for future in futures:
+        future.result(LONG)
+    assert len(calls) == 3
+    assert names(database) == {"Left", "Right", "After left", "After right"}
+
+
+@on_postgresql
+def test_who_loses_a_race_for_a_name_is_told_who_has_it(database: Database) -> None:
+    inserted, go = threading.Event(), threading.Event()
+
+    def first(tx: Transaction) -> None:
+        organization("Contested")(tx)
+        inserted.set()
+        assert go.wait(LONG)
+
+    def waiting() -> bool:
+        statement = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return database.read(lambda tx: bool(tx.execute(statement).scalar_one()))
+
+    winner = database.submit_write(first, TESTER)
+    assert inserted.wait(LONG)
+    loser = database.submit_write(organization("contested"), TESTER)
+    until(waiting)
+    go.set()
+    winner.result(LONG)
+    error = loser.exception(LONG)
+    assert isinstance(error, Conflict)
+    assert error.extra["existing"]["slug"] == "contested"
+    assert names(database) == {"Contested"}
+
+
+# --- a commit that fails ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def doomed(database: Database) -> Database:
+    """A database whose every COMMIT of an organization fails."""
+    if database.engine.dialect.name == "postgresql":
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+                " AS $$ BEGIN RAISE EXCEPTION 'not at the commit'; END $$"
+            )
+            connection.exec_driver_sql(
+                "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON organization"
+                " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()"
+            )
+    else:
+
+        def seal(tx: Transaction) -> None:
+            revisions.seal(tx)
+            dangling(tx)
+
+        database._seal = seal
+    return database
+
+
+@ways
+@pytest.mark.usefixtures("impatient")
+def test_a_commit_that_fails_never_answers_success(doomed: Database, way: Way) -> None:
+    before = state(doomed)
+    with pytest.raises((Conflict, exc.DBAPIError)):
+        way(doomed, organization("Uncommitted"))
+    assert state(doomed) == before
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_commit_that_fails_never_answers_2xx(client: httpx.Client, doomed: Database) -> None:
+    before = state(doomed)
+    answer = client.post("/v1/organizations", json={"name": "Uncommitted", "kind": "other"})
+    assert answer.status_code in (409, 500, 503)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert state(doomed) == before
+    assert client.get("/v1/organizations").json()["items"] == []
+
+
+# --- SQLite's group commit --------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def busy(database: Database) -> Iterator[Future[Any]]:
+    """The writer is held up while the block runs; what is submitted there waits together."""
+    started, go = threading.Event(), threading.Event()
+
+    def work(tx: Transaction) -> str:
+        started.set()
+        assert go.wait(LONG)
+        return str(organization("First")(tx))
+
+    future = database.submit_write(work, TESTER)
+    assert started.wait(LONG)
+    try:
+        yield future
+    finally:
+        go.set()
+
+
+def watch_commits(database: Database, look: Callable[[], Any]) -> list[Any]:
+    """What `look` found at each COMMIT, just before it went out."""
+    seen: list[Any] = []
+    event.listen(database.engine, "commit", lambda _: seen.append(look()))
+    return seen
+
+
+@on_sqlite
+def test_writes_that_wait_together_share_one_commit_and_nobody_is_answered_before_it(database: Database) -> None:
+    futures: list[Future[Any]] = []
+    commits = watch_commits(database, lambda: [future.done() for future in futures])
+    with busy(database) as first:
+        futures += [database.submit_write(organization(f"Body {n}"), TESTER) for n in range(20)]
+    assert [future.result(LONG) for future in (first, *futures)] == ["first", *(f"body-{n}" for n in range(20))]
+    assert commits == [[False] * 20] * 2  # the first work's own, and that of all the others
+    assert database.read(numbers) == list(range(1, 22))
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    "fail",
+    [
+        pytest.param(failing(ValueError("mine")), id="its own error"),
+        pytest.param(lambda tx: tx.execute(sa.text("SELECT * FROM nowhere")), id="a statement that SQLite cannot read"),
+        pytest.param(Stumbling(99, violate), id="a unique violation"),
+        pytest.param(
+            lambda tx: tx.execute(sa.text("UPDATE clock SET seq = NULL")), id="a value that the schema refuses"
+        ),
+    ],
+)
+@pytest.mark.usefixtures("impatient")
+def test_a_work_that_fails_takes_no_other_with_it(database: Database, fail: Work) -> None:
+    with busy(database):
+        futures = [database.submit_write(fail if n == 7 else organization(f"Body {n}"), TESTER) for n in range(20)]
+    assert [n for n, future in enumerate(futures) if future.exception(LONG)] == [7]
+    assert names(database) == {"First", *(f"Body {n}" for n in range(20) if n != 7)}
+    assert database.read(numbers) == list(range(1, 21))
+
+
+@on_sqlite
+def test_a_dry_run_among_writes_that_wait_together_leaves_nothing(database: Database) -> None:
+    with busy(database):
+        futures = [database.submit_write(organization(f"Body {n}"), TESTER, dry_run=n % 2 == 0) for n in range(10)]
+    assert [future.result(LONG) for future in futures] == [f"body-{n}" for n in range(10)]
+    assert names(database) == {"First", *(f"Body {n}" for n in range(1, 10, 2))}
+    assert database.read(numbers) == list(range(1, 7))
+
+
+@on_sqlite
+@pytest.mark.usefixtures("impatient")
+def test_a_shared_commit_that_fails_falls_back_to_one_by_one(database: Database) -> None:
+    commits = watch_commits(database, lambda: None)
+    with busy(database):
+        futures = [database.submit_write(dangling if n == 7 else organization(f"Body {n}"), TESTER) for n in range(20)]
+    wait_for(futures, LONG)
+    errors = {n: future.exception(LONG) for n, future in enumerate(futures) if future.exception(LONG)}
+    assert list(errors) == [7]
+    assert isinstance(errors[7], Conflict)
+    assert names(database) == {"First", *(f"Body {n}" for n in range(20) if n != 7)}
+    assert database.read(numbers) == list(range(1, 21))
+    assert len(commits) == 1 + 1 + 19 + 2  # the first, the shared one, and each alone, the dangling one twice
+
+
+@on_sqlite
+def test_writes_go_on_after_a_time_without_a_free_connection(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database.engine.pool, "_timeout", 0.2)
+    held = [database.engine.connect() for _ in range(5)]
+    futures = [database.submit_write(organization(f"Body {n}"), TESTER) for n in range(5)]
+    errors = [future.exception(LONG) for future in futures]
+    assert {type(error) for error in errors} == {Unavailable}
+    for connection in held:
+        connection.close()
+    assert database.submit_write(organization("After"), TESTER).result(LONG) == "after"
+    assert names(database) == {"After"}
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+
+
+def test_closing_finishes_the_writes_that_wait(server: Server) -> None:
+    url = server.fresh("empty")
+    database = records.open_database(url, pool_size=1)
+    closing = threading.Thread(target=database.close)
+    with busy(database):
+        futures = [database.submit_write(organization(f"Body {n}"), Author("tester")) for n in range(20)]
+        closing.start()
+    closing.join(LONG)
+    assert not closing.is_alive()
+    assert all(future.done() for future in futures)
+    assert [future.result(0) for future in futures] == [f"body-{n}" for n in range(20)]
+    again = records.open_database(url, pool_size=1)
+    assert names(again) == {"First", *(f"Body {n}" for n in range(20))}
+    again.close()
+
+
+def test_a_closed_database_takes_no_more_writes_and_says_so_at_once(server: Server) -> None:
+    database = records.open_database(server.fresh("empty"), pool_size=1)
+    database.submit_write(organization("Before"), TESTER).result(LONG)
+    database.close()
+    with pytest.raises(RuntimeError):
+        database.submit_write(organization("After"), TESTER).result(LONG)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_work_that_hides_a_failed_statement_is_not_acknowledged_without_its_rows(database: Database) -> None:
+    """PostgreSQL answers the COMMIT of a failed transaction with a ROLLBACK and no error: the seal notices before."""
+
+    def work(tx: Transaction) -> str:
+        slug: str = organization("Hidden")(tx)
+        with suppress(exc.DBAPIError):
+            tx.execute(sa.text("SELECT * FROM nowhere"))
+        return slug
+
+    if database.engine.dialect.name == "postgresql":
+        with pytest.raises(exc.DBAPIError):
+            database.write(work, TESTER)
+        assert names(database) == set()
+    else:
+        assert database.write(work, TESTER) == "hidden"
+        assert names(database) == {"Hidden"}
