@@ -490,7 +490,7 @@ class Writer:
                 for task in tasks:
                     try:
                         outcomes.append((task, self._in_savepoint(connection, task)))
-                    except Exception:  # its own transaction will tell passing from lasting, and answer
+                    except BaseException:  # its own transaction will tell passing from lasting, and answer
                         alone.append(task)
         except (exc.DBAPIError, exc.TimeoutError):  # no connection, BEGIN or COMMIT failed: nobody's work is there
             outcomes, alone = [], tasks
