@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from app.api.v1 import RESOURCES
 from app.kit.vocabularies import Vocabulary
+from app.settings import SEED
 from tests.support.answers import Json, problem
 from tests.support.builders import NOUNS, Builder, citation, withdraw
 
@@ -307,8 +308,9 @@ def test_the_example_of_a_record_is_the_seeds_record(registry: httpx.Client, doc
     key = next(resource.key_name for resource in RESOURCES if resource.plural == noun.plural)
     operation = document["paths"][f"{noun.path}/{{{key}}}"]["get"]
     example = operation["responses"]["200"]["content"]["application/json"].get("example")
-    if example is None:
-        pytest.skip(f"the seed has no {noun.plural}")
+    if not (SEED / f"{noun.plural}.jsonl").exists():
+        assert example is None
+        return
     seeded = registry.get(noun.at(example)).json()
     assert sorted(example) == sorted(seeded)
     stamps = ("id", "version", "created_at", "updated_at", "last_reviewed", "next_review_due", "review_status")

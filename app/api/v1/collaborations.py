@@ -59,7 +59,7 @@ class CollaborationIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
         default=None, description="The collaboration that this one is a part of."
     )
     instruments: Annotated[list[Annotated[Key, Reference()]], Distinct] = Field(default=[], max_length=100)
-    sdgs: Annotated[list[Goal], Distinct] = Field(
+    sdgs: Annotated[list[Annotated[Goal, Field(strict=True)]], Distinct] = Field(
         default=[], max_length=17, description="Sustainable Development Goals, 1 to 17."
     )
     participants: list[Participant] = Field(
