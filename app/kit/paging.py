@@ -11,7 +11,7 @@ import binascii
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -69,7 +69,7 @@ def decode(cursor: str, context: str, column: sa.Column[Any]) -> Position:
             raise ValueError
         value, identifier = msgspec.json.decode(body)
         return Position(_typed(value, column), UUID(identifier))
-    except (ValueError, TypeError, binascii.Error, msgspec.MsgspecError):
+    except (ValueError, TypeError, OverflowError, binascii.Error, msgspec.MsgspecError):
         raise Malformed(
             "This cursor was not made by this list. Follow the `next` link as it is, with the filters and the sort it holds.",
             slug="invalid-cursor",
@@ -87,10 +87,18 @@ def _digest(body: bytes, context: str) -> bytes:
 
 
 def _typed(value: Any, column: sa.Column[Any]) -> Any:
+    """`value` as the column holds it. The digest is no secret, so whoever wants can make a cursor with any value in it.
+    Raises ValueError, TypeError, OverflowError for one that the column cannot hold."""
+    if value is None and column.nullable:
+        return None
     kind = column.type.python_type
-    if value is None or kind not in (date, datetime):
-        return value
-    return kind.fromisoformat(value)
+    if kind in (date, datetime):
+        value = kind.fromisoformat(value)
+    if kind is datetime and value.utcoffset() is not None:
+        return value.astimezone(UTC)
+    if kind is datetime or not isinstance(value, kind) or "\0" in str(value):
+        raise ValueError
+    return value
 
 
 def page(

@@ -121,11 +121,10 @@ def locate(tx: Transaction, resource: Resource[Any], key: str, *, to_write: bool
 
 def gone(tx: Transaction, resource: Resource[Any], row: sa.Row[Any]) -> Gone:
     """What is left of a withdrawn record: who withdrew it, when and why."""
-    table = revisions.TABLE
-    last = tx.execute(sa.select(table).where(table.c.record_id == row.id, table.c.version == row.version)).one()
+    author = revisions.author_of(tx, row.id, row.version)
     tombstone = {
         "id": str(row.id), "slug": row.slug, "version": row.version,
-        "withdrawn_at": last.at, "author": last.author, "reason": last.reason,
+        "withdrawn_at": row.withdrawn_at, "author": author.name, "reason": author.reason,
     }  # fmt: skip
     return Gone(f"{row.slug} was withdrawn from {resource.plural}.", tombstone=tombstone, version=row.version)
 

@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Clock, Key, Transaction, UtcDateTime, table_of, vocabulary
+from app.kit.db import Author, Base, Clock, Key, Transaction, UtcDateTime, table_of, vocabulary
 from app.kit.vocabularies import Vocabulary
 
 
@@ -101,10 +101,19 @@ def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def changed_since(tx: Transaction, record: UUID, version: int) -> list[str]:
-    """The fields that any revision after `version` touched."""
-    rows = tx.execute(
+    """The fields that any revision after `version` touched, those of this very transaction included."""
+    stored = tx.execute(
         sa.select(TABLE.c.changed)
         .where(TABLE.c.record_id == record, TABLE.c.version > version)
         .order_by(TABLE.c.version)
     )
-    return list(dict.fromkeys(name for (changed,) in rows for name in msgspec.json.decode(changed)))
+    coming = [row["changed"] for row in tx.pending if row["record_id"] == record and row["version"] > version]
+    return list(dict.fromkeys(name for text in (*stored.scalars(), *coming) for name in msgspec.json.decode(text)))
+
+
+def author_of(tx: Transaction, record: UUID, version: int) -> Author:
+    """Who made this version of a record, and why. Without a stored revision it was this very transaction."""
+    row = tx.execute(
+        sa.select(TABLE.c.author, TABLE.c.reason).where(TABLE.c.record_id == record, TABLE.c.version == version)
+    ).one_or_none()
+    return Author(row.author, row.reason) if row is not None else tx.author

@@ -884,3 +884,19 @@ def test_parameters_that_mean_nothing_are_refused_by_name(client: httpx.Client, 
         assert body["type"] == "/problems/unknown-parameter"
         assert parameters(body) == ["limitt"]
         assert "Allowed: " in body["errors"][0]["message"]
+
+
+def test_in_a_batch_a_record_that_was_just_withdrawn_is_gone_and_just_changed_is_stale(client: httpx.Client) -> None:
+    def batch(*operations: dict[str, object]) -> httpx.Response:
+        return client.post("/v1/batch", json={"operations": list(operations)}, headers={"Change-Reason": "Tidying"})
+
+    made = client.post("/v1/organizations", json={"name": "Harbour office", "kind": "other"}).json()
+    which = {"noun": "organizations", "record": made["slug"]}
+    gone = batch(which | {"verb": "withdraw", "if_match": "*"}, which | {"verb": "patch", "if_match": "*", "body": {}})
+    assert gone.status_code == 410
+    assert gone.json()["tombstone"]["reason"] == "Tidying"
+    rename = which | {"verb": "patch", "if_match": "1", "body": {"acronym": "HO"}}
+    stale = batch(rename, rename)
+    assert stale.status_code == 412
+    assert stale.json()["changed"] == ["acronym"]
+    assert client.get(f"/v1/organizations/{made['slug']}").json() == made
