@@ -80,10 +80,8 @@ def browse(tx: Transaction, resource: Resource[Any], query: filters.ListQuery) -
     where = filters.conditions(query, table)
     order, context = _order(resource, query), _context(resource, query)
     after = paging.decode(query.cursor, context, order.column) if query.cursor is not None else None
-    statement = sa.select(
-        table.c.id, table.c.slug, table.c.version, table.c.shape, table.c.document, table.c.withdrawn_at,
-        order.column.label("sort_key"),
-    ).where(*where)  # fmt: skip
+    shown = (table.c.id, table.c.shape, table.c.document, table.c.withdrawn_at)
+    statement = sa.select(*shown, order.column.label("sort_key")).where(*where)
     rows, more = paging.page(tx, statement, order, limit=query.limit, after=after)
     if not rows and after is None:
         _insist_on_references(tx, query)
