@@ -68,7 +68,7 @@ def decode(cursor: str, context: str, column: sa.Column[Any]) -> Position:
         if len(cursor) > _LONGEST or digest != _digest(body, context) or cursor != _text(raw):
             raise ValueError
         value, identifier = msgspec.json.decode(body)
-        return Position(_typed(value, column), UUID(identifier))
+        return Position(_typed(value, column), UUID(str(identifier)))
     except (ValueError, TypeError, OverflowError, binascii.Error, msgspec.MsgspecError):
         raise Malformed(
             "This cursor was not made by this list. Follow the `next` link as it is, with the filters and the sort it holds.",
