@@ -287,11 +287,10 @@ def check(tx: Transaction, row: sa.Row[Any], expected: Expected) -> None:
     if expected != "*" and row.version not in expected:
         seen = max((version for version in expected if version < row.version), default=row.version)
         raise Stale(
-            f"The record is at version {row.version} now.", version=row.version, changed=changes_after(tx, row.id, seen)
+            f"The record is at version {row.version} now.",
+            version=row.version,
+            changed=revisions.changed_since(tx, row.id, seen),
         )
-
-
-changes_after = revisions.changed_since
 
 
 def validated(resource: Resource[In], values: Mapping[str, Any]) -> In:

@@ -157,9 +157,9 @@ class Address:
     document: Json
     """A body that it takes."""
 
-    def send(self, wire: Wire, body: bytes, *headers: tuple[str, str]) -> Answer:
-        """The answer to `body`, as JSON unless `headers` say otherwise."""
-        return wire.request(self.verb, self.path, headers=[*self.headers, *(headers or [JSON])], body=body)
+    def send(self, wire: Wire, body: bytes, *headers: tuple[str, str], media_type: str | None = JSON[1]) -> Answer:
+        named = [(JSON[0], media_type)] if media_type is not None else []
+        return wire.request(self.verb, self.path, headers=[*self.headers, *headers, *named], body=body)
 
 
 def every_address(client: httpx.Client, noun: Builder, slug: str) -> list[Address]:

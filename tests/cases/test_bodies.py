@@ -14,7 +14,6 @@ from app.api.strict import MAX_DEPTH
 from app.kit.db import Database
 from tests.cases.places import (
     RESOURCE,
-    Address,
     Json,
     Place,
     encoded,
@@ -224,10 +223,10 @@ def test_another_media_type_is_refused_and_told_which_one_it_should_be(
     addresses = every_address(client, organization, record)
     with same(client, database):
         for address in addresses:
-            answer = address.send(wire, encoded(address.document), media_type)
+            answer = address.send(wire, encoded(address.document), media_type=media_type)
             refused(answer, 415, "unsupported-media-type")
-            header = "accept-patch" if address.verb == "PATCH" else "accept-post"
-            assert "application/json" in answer.headers[header]
+            header = answer.header("accept-patch" if address.verb == "PATCH" else "accept-post")
+            assert "application/json" in str(header)
 
 
 @pytest.mark.parametrize(
@@ -242,18 +241,20 @@ def test_another_media_type_is_refused_and_told_which_one_it_should_be(
 def test_json_is_read_under_its_name_however_written(client: httpx.Client, wire: Wire, media_type: str) -> None:
     record = organization(client)["slug"]
     for address in every_address(client, organization, record):
-        answer = address.send(wire, encoded(address.document), media_type)
-        assert answer.status_code in (200, 201), answer.text
+        answer = address.send(wire, encoded(address.document), media_type=media_type)
+        assert answer.status in (200, 201), answer
 
 
 def test_a11_a_merge_patch_is_for_patch_alone(client: httpx.Client, database: Database, wire: Wire) -> None:
     record = organization(client)["slug"]
     for address in every_address(client, organization, record):
         if address.verb == "PATCH":
-            assert address.send(wire, b"{}", "application/merge-patch+json").status_code == 200
+            assert address.send(wire, b"{}", media_type="application/merge-patch+json").status == 200
         else:
             with same(client, database):
-                refused(address.send(wire, b"{}", "application/merge-patch+json"), 415, "unsupported-media-type")
+                refused(
+                    address.send(wire, b"{}", media_type="application/merge-patch+json"), 415, "unsupported-media-type"
+                )
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "x-unknown"])
@@ -264,8 +265,8 @@ def test_a64_compressed_bodies_are_refused_unread(
     addresses = every_address(client, organization, record)
     with same(client, database):
         for address in addresses:
-            compressed = Address(address.verb, address.path, dict(address.headers) | {"Content-Encoding": encoding}, {})
-            refused(compressed.send(wire, b"\x1f\x8b\x08\0"), 415, "unsupported-media-type")
+            answer = address.send(wire, b"\x1f\x8b\x08\0", ("Content-Encoding", encoding))
+            refused(answer, 415, "unsupported-media-type")
 
 
 # --- A64: size ------------------------------------------------------------------------------------------------------
@@ -275,7 +276,7 @@ def test_a64_a_body_of_the_limit_is_read(client: httpx.Client, wire: Wire) -> No
     for address in every_address(client, organization, organization(client)["slug"]):
         body = encoded(address.document)
         answer = address.send(wire, body + b" " * (LIMIT - len(body)))
-        assert answer.status_code in (200, 201), answer.text
+        assert answer.status in (200, 201), answer
 
 
 def test_a64_a_body_that_announces_more_is_refused_before_it_is_sent(
@@ -285,7 +286,7 @@ def test_a64_a_body_that_announces_more_is_refused_before_it_is_sent(
     with same(client, database):
         for address in addresses:
             for length in (LIMIT + 1, 10**9, 10**30):
-                headers = [JSON, *address.headers.items(), ("Content-Length", str(length))]
+                headers = [JSON, *address.headers, ("Content-Length", str(length))]
                 answer = wire.request(address.verb, address.path, headers=headers)
                 if length < 2**63:
                     refused(answer, 413, "body-too-large")
@@ -300,7 +301,7 @@ def test_a64_a_body_without_an_announced_length_is_refused_at_the_limit(
     with same(client, database):
         for address in addresses:
             head = f"{address.verb} {address.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            head += "".join(f"{name}: {value}\r\n" for name, value in address.headers.items())
+            head += "".join(f"{name}: {value}\r\n" for name, value in address.headers)
             with wire.connect() as connection:
                 connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
                 connection.sendall(chunk(b'{"name":"' + b"a" * LIMIT))
@@ -321,7 +322,7 @@ def test_a49_a_body_that_breaks_off_writes_nothing(client: httpx.Client, databas
         for address in addresses:
             body = encoded(address.document)
             head = f"{address.verb} {address.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            head += "".join(f"{name}: {value}\r\n" for name, value in address.headers.items())
+            head += "".join(f"{name}: {value}\r\n" for name, value in address.headers)
             wire.abandon(head.encode() + b"Content-Length: %d\r\n\r\n" % (len(body) + 1) + body)
             wire.abandon(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(body))
         assert client.get("/livez").status_code == 200

@@ -18,6 +18,7 @@ from tests.cases.places import Json, Place, encoded, every_write, full, objects,
 from tests.cases.refusals import blames_parameter, blames_pointer, refused, same
 from tests.support.answers import pointers, slugs
 from tests.support.builders import NOUNS, Builder, collaboration_type, organization, patch
+from tests.support.wire import Wire
 
 MEDIA_TYPE = {"Content-Type": "application/json"}
 
