@@ -202,18 +202,13 @@ def create(tx: Transaction, resource: Resource[In], data: In, *, slug: str | Non
     Raises Invalid, Conflict (a name, slug or identifier that is taken)."""
     identifier = new_id(tx.now)
     given = slug or getattr(data, "slug", None)
-    taken = _taken(tx, resource, given or slugify(resource.titled(data)))
-    if given is not None and given in taken:
+    if given is not None and given in _taken(tx, resource, given):
         raise Conflict(
             f"The slug {given!r} is taken, and slugs are never used twice.",
             faults=[Fault("slug_taken", "Choose another slug.", pointer="/slug")],
             existing=given,
         )
-    chosen = (
-        given
-        or _free(slugify(resource.titled(data)), taken)
-        or f"{resource.name.replace(' ', '-')}-{identifier.hex[-12:]}"
-    )
+    chosen = given or _derived(tx, resource, data) or f"{resource.name.replace(' ', '-')}-{identifier.hex[-12:]}"
     meta = {"id": str(identifier), "slug": chosen, "version": 1, "created_at": tx.now, "updated_at": tx.now}
     return _write(tx, resource, data, meta, Action.created, before=None)
 
@@ -359,21 +354,22 @@ def _noun(table: sa.Table) -> str:
 
 def _taken(tx: Transaction, resource: Resource[Any], slug: str) -> set[str]:
     """`slug` and its numbered relatives, as far as they are in use."""
-    if not slug:
-        return set()
     column = resource.table.c.slug
-    return set(
-        tx.execute(
-            sa.select(column).where(sa.or_(column == slug, sa.and_(column > f"{slug}-", column < f"{slug}-:")))
-        ).scalars()
-    )
+    numbered = sa.and_(column > f"{slug}-", column < f"{slug}-:")
+    return set(tx.execute(sa.select(column).where(sa.or_(column == slug, numbered))).scalars())
 
 
-def _free(slug: str, taken: set[str]) -> str | None:
-    if not slug:
-        return None
-    if slug not in taken and not is_id(slug):
+def _derived(tx: Transaction, resource: Resource[In], data: In) -> str:
+    """A free slug made from the record's title; "" where the title has no letter that a slug can hold."""
+    slug = slugify(resource.titled(data))
+    if not slug or is_id(slug):
+        return ""
+    if slug not in _taken(tx, resource, slug):
         return slug
+    # Whoever else wants the next number waits here for the record that has the slug, and then sees ours.
+    table = resource.table
+    tx.execute(sa.select(table.c.id).where(table.c.slug == slug).with_for_update())
+    taken = _taken(tx, resource, slug)
     return next(numbered for n in range(2, len(taken) + 3) if (numbered := f"{slug}-{n}") not in taken)
 
 

@@ -331,7 +331,8 @@ def test_a_forged_cursor_never_yields_a_page_nor_an_error_of_the_server(
         for noun in NOUNS.values():
             for sort in RESOURCE[noun.plural].sorts:
                 values = [v for v in VALUES[OF_SORT.get(sort, "date")] if v is not None or sort != "retrieved"]
-                for body in [*SHAPES, *(json.dumps([value, RECORD]) for value in values)]:
+                shapes = SHAPES if sort == "slug" else []
+                for body in [*shapes, *(json.dumps([value, RECORD]) for value in values)]:
                     cursor = forged(noun.plural, down + sort, body)
                     answer = wire.get(noun.path, {"sort": down + sort, "cursor": cursor})
                     refused(answer, 400, "invalid-cursor")
