@@ -16,7 +16,7 @@ from app.api import conditional, deps, openapi
 from app.api.strict import JSON, MERGE_PATCH, StrictRoute, read_object
 from app.kit import history, records, views
 from app.kit.db import Transaction
-from app.kit.errors import Invalid, NotFound, PreconditionMissing, Stale
+from app.kit.errors import Again, Conflict, Invalid, NotFound, PreconditionMissing, Stale
 from app.kit.filters import ListQuery
 from app.kit.records import Expected, Page, Snapshot, Stored
 from app.kit.resource import Resource
@@ -219,4 +219,9 @@ def _put_new(
     data = records.validated(resource, document)
     if data.slug not in (None, key):
         raise Invalid.at("/slug", "slug_differs", "The slug in the body is not the one in the path.")
-    return records.create(tx, resource, data, slug=key)
+    try:
+        return records.create(tx, resource, data, slug=key)
+    except Conflict as conflict:
+        if conflict.extra.get("existing") != key:
+            raise
+        raise Again from None  # somebody created it since we looked: look again, and say that it exists

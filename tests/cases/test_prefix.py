@@ -90,7 +90,7 @@ def test_the_location_of_a_new_record_is_its_address(proxy: Proxy) -> None:
         ("GET", "/docs/assets/none", 404),
         ("GET", "/v1/organizations/", 404),
         ("GET", "/v1/organizations?x=1", 400),
-        ("GET", "/v1/organizations/%FF", 400),
+        ("GET", "/v1/organizations?sort=%FF", 400),
         ("GET", "/v1/organizations?limit=0", 422),
         ("DELETE", "/v1/organizations", 405),
         ("DELETE", "/v1/organizations/ilo", 428),

@@ -144,15 +144,17 @@ def test_a42_no_update_of_eight_clients_is_lost(client: httpx.Client, wire: Wire
     statuses: Counter[int] = Counter()
 
     def count(_: int) -> None:
+        seen = wire.request("GET", at)
         for _ in range(50):
             while True:
-                read = wire.request("GET", at)
-                body = encoded({"description": str(int(read.json()["description"]) + 1)})
-                tag = ("If-Match", str(read.header("etag")))
-                status = wire.request("PATCH", at, headers=[JSON, tag], body=body).status
-                statuses[status] += 1
-                if status == 200:
+                body = encoded({"description": str(int(seen.json()["description"]) + 1)})
+                tag = ("If-Match", str(seen.header("etag")))
+                answer = wire.request("PATCH", at, headers=[JSON, tag], body=body)
+                statuses[answer.status] += 1
+                if answer.status == 200:
                     break
+                seen = wire.request("GET", at)
+            seen = answer  # what a write answers is a reading too
 
     at_once(8, count)
     assert set(statuses) <= {200, 412}
@@ -182,21 +184,21 @@ def test_a42_writes_of_eight_clients_to_records_of_their_own_all_succeed(client:
 # --- A33: what is referred to stays ---------------------------------------------------------------------------------
 
 
-def test_a33_nothing_is_left_that_refers_to_nothing(client: httpx.Client, database: Database, wire: Wire) -> None:
+def test_a33_what_others_refer_to_cannot_be_withdrawn(client: httpx.Client, database: Database, wire: Wire) -> None:
     samples(client)
     for noun in NOUNS.values():
         answer = wire.request("POST", noun.path, headers=[JSON], body=encoded(without_slug(full(noun.plural))))
         assert answer.status == 201, answer.body
+    used = [noun for noun in NOUNS.values() if noun.plural not in ("milestones", "citations", "reviews")]
     with same(client, database):
-        for noun in NOUNS.values():
-            answer = wire.request("DELETE", noun.at("sample"), headers=[ANY])
-            if noun.plural not in ("milestones", "citations", "reviews"):  # nothing refers to those
-                users = refused(answer, 409, "conflict")["used_by"]
-                assert users
-                assert all(client.get(f"/v1/{user['noun']}/{user['slug']}").status_code == 200 for user in users)
-            else:
-                restored = wire.request("POST", f"{noun.at('sample')}/restore")
-                pytest.fail("nothing") if restored.status != 200 else None
+        for noun in used:
+            users = refused(wire.request("DELETE", noun.at("sample"), headers=[ANY]), 409, "conflict")["used_by"]
+            assert users
+            assert all(client.get(f"/v1/{user['noun']}/{user['slug']}").status_code == 200 for user in users)
+    assert orphans(database) == 0
+    assert len(walk(client, collaboration.path)) == 2
+    again = encoded(without_slug(full("collaborations")))
+    assert wire.request("POST", collaboration.path, headers=[JSON], body=again).status == 201
 
 
 def test_a33_a_referring_write_and_a_withdrawal_at_once_leave_no_orphan(
@@ -241,8 +243,8 @@ def orphans(database: Database) -> int:
 
 
 def test_a24_ties_are_walked_once_in_both_directions_with_every_page_size(client: httpx.Client) -> None:
-    """All made at one moment, thirty of them with one founding date, some without any."""
-    dates: list[Any] = ["1999"] * 30 + ["1999-01-01"] * 10 + [None] * 30 + ["1999/.."] * 10 + ["2001?"] * 20
+    """All made at one moment, many of them with one founding date, some without any."""
+    dates: list[Any] = ["1999"] * 20 + ["1999-01-01"] * 10 + [None] * 20 + ["1999/.."] * 5 + ["2001?"] * 5
     drafts = [{"name": f"Tied {n}", "kind": "other", "founded": date} for n, date in enumerate(dates)]
     made = {record["slug"] for record in together(client, organization, drafts)}
     assert len({record["created_at"] for record in walk(client, organization.path)}) == 1
@@ -250,7 +252,7 @@ def test_a24_ties_are_walked_once_in_both_directions_with_every_page_size(client
         up, down = slugs(client, f"{organization.path}?sort={sort}"), slugs(client, f"{organization.path}?sort=-{sort}")
         assert set(up) == made
         assert len(up) == len(down) == len(made)
-        keyed = len(made) - 30 if sort == "founded" else len(made)
+        keyed = len(made) - 20 if sort == "founded" else len(made)
         assert down == up[:keyed][::-1] + up[keyed:][::-1], sort  # what lacks the key comes last both ways
         for size in (1, 2, 3, 7, 50) if sort == "founded" else (7, 50):
             for order, expected in ((sort, up), (f"-{sort}", down)):
