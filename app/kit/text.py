@@ -63,7 +63,7 @@ def clean(text: str, *, lines: bool = False) -> str:
 def clean_line(text: str) -> str:
     """`clean` for a text of one line that must show something."""
     text = clean(text)
-    if not text.strip("".join(_JOINERS)):
+    if not fold(text):
         raise PydanticCustomError("blank", "A text with nothing visible in it is not allowed here")
     return text
 

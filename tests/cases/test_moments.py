@@ -92,18 +92,19 @@ NO_DATES = [
 def test_a27_dates_come_back_as_they_were_written_from_every_field(client: httpx.Client, wire: Wire) -> None:
     make_samples(client)
     for noun, field in date_fields():
-        for date in DATES:
+        dates = DATES if noun is milestone else DATES[:4]
+        for date in dates:
             body = encoded({field: date})
             changed = wire.request("PATCH", noun.at("sample"), headers=[JSON, ANY], body=body)
             assert (changed.status, changed.json()[field]) == (200, date), (noun.plural, field)
         version = changed.json()["version"]
-        assert client.get(noun.at("sample")).json()[field] == DATES[-1]
+        assert wire.request("GET", noun.at("sample")).json()[field] == dates[-1]
         history = [
-            client.get(f"{noun.at('sample')}/revisions/{n}").json()["record"][field]
-            for n in range(version - len(DATES) + 1, version + 1)
+            wire.request("GET", f"{noun.at('sample')}/revisions/{n}").json()["record"][field]
+            for n in range(version - len(dates) + 1, version + 1)
         ]
-        assert history == DATES
-        assert [record[field] for record in walk(client, f"{noun.path}?limit=1")] == [DATES[-1]]
+        assert history == dates
+        assert [record[field] for record in walk(client, noun.path)] == [dates[-1]]
 
 
 def test_a27_what_is_no_date_is_refused_in_every_field(client: httpx.Client, database: Database, wire: Wire) -> None:

@@ -58,7 +58,7 @@ MORE_ESCAPES = [
 def test_an_escape_that_is_no_text_is_refused_in_every_parameter(
     client: httpx.Client, database: Database, wire: Wire, value: str
 ) -> None:
-    samples(client)
+    organization(client)
     with same(client, database):
         for path, query in QUERIES:
             for name in names(query):
@@ -69,7 +69,7 @@ def test_an_escape_that_is_no_text_is_refused_in_every_parameter(
 def test_an_escape_that_is_no_text_is_refused_at_every_address(
     client: httpx.Client, database: Database, wire: Wire, value: str
 ) -> None:
-    samples(client)
+    organization(client)
     with same(client, database):
         for path, query in QUERIES:
             name = names(query)[-1]
@@ -103,7 +103,7 @@ UNKNOWN = [
 def test_an_unknown_parameter_is_refused_at_every_address_naming_what_is_known(
     client: httpx.Client, database: Database, wire: Wire, name: str
 ) -> None:
-    samples(client)
+    organization(client)
     with same(client, database):
         for path, query in QUERIES:
             body = blames_parameter(wire.get(path, {name: "1"}), 400, "unknown-parameter", name)
@@ -150,7 +150,7 @@ def test_an_unknown_name_in_a_parameter_is_refused_in_every_list(
 
 
 def test_a13_every_parameter_stands_once(client: httpx.Client, database: Database) -> None:
-    samples(client)
+    organization(client)
     with same(client, database):
         for path, query in QUERIES:
             for name in names(query):
@@ -191,7 +191,7 @@ def test_a13_every_parameter_stands_once(client: httpx.Client, database: Databas
 def test_a_moment_that_is_none_is_refused_in_every_list_and_body(
     client: httpx.Client, database: Database, wire: Wire, moment: str
 ) -> None:
-    samples(client)
+    source(client, slug="sample")
     with same(client, database):
         for noun in NOUNS.values():
             answer = wire.get(noun.path, {"updated_since": moment})
@@ -249,7 +249,7 @@ LIMITS = [
 def test_a_limit_out_of_bounds_is_refused_in_every_list_and_the_cap_is_told(
     client: httpx.Client, database: Database, wire: Wire, limit: str
 ) -> None:
-    samples(client)
+    organization(client)
     with same(client, database):
         for path, query in QUERIES:
             if "limit" in names(query):
@@ -411,13 +411,12 @@ def test_an_if_match_that_names_no_version_stops_every_write(
             refused(answer, status, "malformed-request" if status == 400 else "precondition-failed")
 
 
-@pytest.mark.parametrize(("tag", "status"), [case for case in TAGS if case.values[0] not in ('W/"v1"', '"s1"')])
-def test_an_if_none_match_that_names_no_answer_is_as_if_it_were_not_there(
-    client: httpx.Client, wire: Wire, tag: str | bytes, status: int
-) -> None:
+def test_a15_an_if_none_match_that_names_no_answer_is_as_if_it_were_not_there(client: httpx.Client, wire: Wire) -> None:
     at = organization.at(organization(client))
-    for path in (at, organization.path, "/v1/changes", f"{at}/revisions", f"{at}/revisions/1"):
-        assert wire.request("GET", path, headers=[("If-None-Match", tag)]).status == 200, path
+    tags: list[Any] = [case.values[0] for case in TAGS]
+    for tag in (tag for tag in tags if tag not in ('W/"v1"', '"s1"')):
+        for path in (at, organization.path, "/v1/changes", f"{at}/revisions", f"{at}/revisions/1"):
+            assert wire.request("GET", path, headers=[("If-None-Match", tag)]).status == 200, (tag, path)
 
 
 @pytest.mark.parametrize("tag", ['"v1"', "abc", "", "W/", '*, "v1"', "," * 10_000])

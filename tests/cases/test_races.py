@@ -262,13 +262,13 @@ def test_a24_ties_are_walked_once_in_both_directions_with_every_page_size(client
                 )
 
 
-@pytest.mark.parametrize("sort", ["updated_at", "-updated_at", "slug", "title", "-created_at"])
+@pytest.mark.parametrize("sort", ["updated_at", "-updated_at", "title"])
 def test_a25_a_walk_meets_what_nobody_touches_once_and_the_changes_tell_the_rest(
     client: httpx.Client, sort: str
 ) -> None:
     kind = collaboration_type(client)["slug"]
-    drafts = [{"title": f"Title {n:02}", "type": kind, "slug": f"s{n:02}"} for n in range(30)]
-    made = [client.post(collaboration.path, json=draft).json()["slug"] for draft in drafts]
+    drafts = [{"title": f"Title {n:02}", "type": kind, "slug": f"s{n:02}"} for n in range(20)]
+    made = [record["slug"] for record in together(client, collaboration, drafts)]
     touched = made[::3]
     start = int(str(client.get("/v1/changes?limit=1").headers["etag"]).strip('"s'))
     steps = iter(touched)

@@ -162,6 +162,10 @@ def test_real_text_comes_back_as_it_was_sent_from_every_field(client: httpx.Clie
         pytest.param("\u200d", id="A22-name-of-a-joiner"),
         pytest.param("\u200f\u200e", id="A22-name-of-direction-marks"),
         pytest.param(" \u00a0\u3000 ", id="A22-name-of-blanks"),
+        pytest.param("\U000e0041\U000e0042", id="A22-name-of-tag-characters"),
+        pytest.param("\ufe0f", id="A22-name-of-a-variation-selector"),
+        pytest.param("\u034f", id="A22-name-of-a-grapheme-joiner"),
+        pytest.param("\u0301", id="A22-name-of-a-combining-mark"),
         pytest.param("", id="A22-empty-name"),
     ],
 )
