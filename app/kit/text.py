@@ -15,9 +15,9 @@ SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 SLUG_LENGTH = 100
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
+_UNSEEN = frozenset(("Mn", "Me", "Cf"))  # marks and format characters, which need a letter to stand on
 # Zero-width joiners and direction marks are letters' companions in Persian, Hebrew and Indic scripts, so they stay.
 # Overrides, isolates and zero-width spaces only serve to make one name look like another.
-_JOINERS = frozenset("\u200c\u200d\u200e\u200f")
 _DECEPTIVE = frozenset("\u00ad\u061c\u180e\u200b\u2060\ufeff") | frozenset(
     map(chr, (*range(0x202A, 0x202F), *range(0x2061, 0x2065), *range(0x2066, 0x2070), *range(0xFFF9, 0xFFFC)))
 )
@@ -63,7 +63,7 @@ def clean(text: str, *, lines: bool = False) -> str:
 def clean_line(text: str) -> str:
     """`clean` for a text of one line that must show something."""
     text = clean(text)
-    if not fold(text):
+    if all(character.isspace() or unicodedata.category(character) in _UNSEEN for character in text):
         raise PydanticCustomError("blank", "A text with nothing visible in it is not allowed here")
     return text
 
@@ -79,7 +79,7 @@ def fold(text: str) -> str:
     if text.isascii():
         return " ".join(text.casefold().split())
     spread = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    kept = "".join(c for c in spread if unicodedata.category(c) not in ("Mn", "Me", "Cf"))
+    kept = "".join(c for c in spread if unicodedata.category(c) not in _UNSEEN)
     return " ".join(kept.split())
 
 

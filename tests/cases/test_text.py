@@ -166,6 +166,7 @@ def test_real_text_comes_back_as_it_was_sent_from_every_field(client: httpx.Clie
         pytest.param("\ufe0f", id="A22-name-of-a-variation-selector"),
         pytest.param("\u034f", id="A22-name-of-a-grapheme-joiner"),
         pytest.param("\u0301", id="A22-name-of-a-combining-mark"),
+        pytest.param("\u0301 \u0301", id="A22-name-of-marks-and-a-blank"),
         pytest.param("", id="A22-empty-name"),
     ],
 )
