@@ -60,7 +60,10 @@ def query(request: Request, cls: type[Q]) -> Q:
 def author(request: Request) -> Author:
     """Who writes. Raises Forbidden; Malformed for a Change-Reason that cannot be read."""
     client = request.client
-    return policy.writer(client.host if client else None, request.headers.get("host", ""), change_reason(request))
+    headers = request.headers
+    return policy.writer(
+        client.host if client else None, headers.get("host", ""), headers.get("origin"), change_reason(request)
+    )
 
 
 def change_reason(request: Request) -> str | None:
