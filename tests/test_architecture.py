@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import HOME
+from app.settings import HOME, Settings
 
 MODULES = sorted((HOME / "app").rglob("*.py"))
 GRAB_BAGS = {"utils", "helpers", "common", "misc", "manager", "service", "services", "base"}
@@ -42,16 +42,53 @@ def test_a_module_says_what_it_is_for_and_http_stays_on_its_floor(module: Path) 
 
 def test_no_committed_file_names_a_machine_or_a_package_index() -> None:
     hosts = ["py" + "pi.org", "python" + "hosted", "npm" + "js.org", "deb." + "debian.org"]
-    places = re.compile("|".join([*map(re.escape, hosts), "/ro" + "ot/", "/wo" + "rk/"]))
+    places = re.compile(
+        "|".join([*map(re.escape, hosts), *("/" + top + "/" for top in ("root", "work", "home", "Users"))])
+    )
     for path in committed():
         assert not places.search(path.read_text(errors="replace")), path
 
 
 def test_links_between_documents_lead_somewhere() -> None:
-    for path in committed():
+    files = set(committed())
+    for path in files:
         if path.suffix == ".md":
-            for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
-                assert (path.parent / target).exists(), f"{path.name}: {target}"
+            for target, _, heading in re.findall(r"\]\(([^)#:]*)(#([^)]*))?\)", path.read_text()):
+                meant = (path.parent / target).resolve() if target else path
+                assert meant in files or meant.is_dir(), f"{path.name}: {target}"
+                assert not heading or heading in headings(meant), f"{path.name}: {target}#{heading}"
+
+
+def headings(document: Path) -> set[str]:
+    """The anchors that a document has, as the forges make them of its headings."""
+    titles = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+def test_every_document_can_be_reached_from_the_readme() -> None:
+    reached, waiting = set(), [HOME / "README.md"]
+    while waiting:
+        path = waiting.pop()
+        reached.add(path)
+        for target in re.findall(r"\]\(([^)#:]+)", path.read_text()):
+            meant = (path.parent / target).resolve()
+            found = sorted(meant.glob("*.md")) if meant.is_dir() else [meant]
+            waiting += [document for document in found if document.suffix == ".md" and document not in reached]
+    assert {path for path in committed() if path.suffix == ".md"} <= reached
+
+
+def test_every_setting_of_the_program_is_one_that_the_documents_know() -> None:
+    documents = " ".join(path.read_text() for path in committed() if path.suffix == ".md")
+    named = set(re.findall(r"CONCORD_[A-Z][A-Z_]*", documents))
+    assert named == {f"CONCORD_{name.upper()}" for name in Settings.__dataclass_fields__}
+
+
+def test_only_the_command_starts_the_server_and_only_settings_and_tests_read_the_environment() -> None:
+    for module in MODULES:
+        names = {node.attr for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Attribute)}
+        text = module.read_text()
+        assert "import uvicorn" not in text or module.name == "cli.py", module
+        assert not names & {"environ", "getenv"} or module.name in ("cli.py", "main.py"), module
 
 
 def test_locks_pin_by_hash_and_hold_no_address() -> None:

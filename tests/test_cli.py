@@ -15,7 +15,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.settings import HOME, Settings
+from app.api.v1 import RESOURCES
+from app.cli import main
+from app.exchange import documents
+from app.kit import records
+from app.kit.db import Author
+from app.settings import HOME, SEED
 from tests.conftest import Server
 
 SECONDS = 30
@@ -70,7 +75,26 @@ def test_serve_migrates_seeds_answers_and_stops_when_told(server: Server, worker
         assert made.status_code == 201
         assert client.get("/v1/organizations/harbour-office").headers["etag"] == made.headers["etag"]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(SECONDS) in (0, -signal.SIGTERM)
+        assert process.wait(10) in (0, -signal.SIGTERM)
+
+
+def test_serve_stops_at_the_keyboard_and_finds_everything_again(server: Server) -> None:
+    url = server.fresh("seeded")
+    with served(url) as (process, client):
+        made = client.post("/v1/organizations", json={"name": "Harbour office", "kind": "other"})
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) in (0, 130, -signal.SIGINT)
+    with served(url, "--no-migrate", "--no-seed") as (_, client):
+        assert client.get("/v1/organizations/harbour-office").json() == made.json()
+
+
+def test_serve_ends_when_its_port_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = run("serve", "--port", port, "--no-seed", database_url=f"sqlite:///{tmp_path / 'registry.db'}")
+    assert said.returncode != 0
+    assert "in use" in said.stderr
+    assert "Traceback" not in said.stderr
 
 
 def test_help_names_every_command() -> None:
@@ -80,50 +104,114 @@ def test_help_names_every_command() -> None:
         assert command in said.stdout
 
 
-@pytest.mark.parametrize(
-    ("settings", "complaint"),
-    [
-        ({"databaseurl": "x"}, "CONCORD_DATABASEURL"),
-        ({"pool_size": "many"}, "CONCORD_POOL_SIZE"),
-        ({"database_url": "mysql://root:hunter2@localhost/x"}, "SQLite and PostgreSQL"),
-        ({"database_url": "sqlite://"}, "file"),
-        ({"database_url": "sqlite:////no/such/folder/registry.db"}, "database"),
-        ({"database_url": "postgresql://me:hunter2@127.0.0.1:1/x"}, "database"),
-    ],
-)
-def test_what_cannot_be_done_is_said_in_plain_words(settings: dict[str, str], complaint: str) -> None:
-    for command in ("migrate", "seed"):
-        said = run(command, **settings)
-        assert said.returncode == 1
-        assert said.stderr.startswith("concord: ")
-        assert complaint in said.stderr
-        assert "Traceback" not in said.stderr
-        assert "hunter2" not in said.stdout + said.stderr
+BAD_SETTINGS = [
+    ({"databaseurl": "x"}, "CONCORD_DATABASEURL"),
+    ({"pool_size": "many"}, "CONCORD_POOL_SIZE"),
+    ({"database_url": ""}, "sqlite:///file"),
+    ({"database_url": "registry.db"}, "sqlite:///file"),
+    ({"database_url": "mysql://root:hunter2@localhost/x"}, "SQLite and PostgreSQL"),
+    ({"database_url": "postgresql+other://me:hunter2@localhost/x"}, "psycopg"),
+    ({"database_url": "sqlite+other:///registry.db"}, "SQLite and PostgreSQL"),
+    ({"database_url": "sqlite://"}, "file"),
+    ({"database_url": "sqlite:////no/such/folder/registry.db"}, "database"),
+    ({"database_url": "sqlite:////"}, "database"),
+    ({"database_url": "postgresql://me:hunter2@127.0.0.1:1/x"}, "database"),
+    ({"database_url": "postgresql://me:hunter2@127.0.0.1:hunter2/x"}, "address"),
+    ({"database_url": "postgresql://me:pass@hunter2@127.0.0.1:1/x"}, "%40"),
+]
 
 
-def test_a_document_that_is_not_there_is_named(server: Server) -> None:
-    said = run("seed", "--document", "nowhere.txt", database_url=server.fresh("seeded"))
+@pytest.mark.parametrize(("settings", "complaint"), BAD_SETTINGS)
+def test_what_cannot_be_done_is_said_in_plain_words(
+    settings: dict[str, str], complaint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(f"CONCORD_{name.upper()}", value)
+    for command in ("migrate", "seed", "serve"):
+        assert main([command]) == 1
+        said = capsys.readouterr()
+        assert said.err.startswith("concord: ")
+        assert complaint in said.err
+        assert "hunter2" not in said.out + said.err
+
+
+@pytest.mark.parametrize(("settings", "complaint"), BAD_SETTINGS[::4])
+def test_a_complaint_is_all_that_a_terminal_shows(settings: dict[str, str], complaint: str) -> None:
+    said = run("serve", **settings)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr.startswith("concord: ")
+    assert complaint in said.stderr
+    assert "Traceback" not in said.stderr
+    assert "hunter2" not in said.stderr
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear Sir or Madam, " * 50)
+    before = letter.read_bytes()
+    said = run("migrate", database_url=f"sqlite:///{letter}")
     assert said.returncode == 1
-    assert "nowhere.txt" in said.stderr
+    assert "not a database" in said.stderr
+    assert letter.read_bytes() == before
 
 
-def test_other_commands_start_without_the_web_framework() -> None:
-    code = "import sys, app.cli; print([name for name in ('fastapi', 'starlette', 'uvicorn') if name in sys.modules])"
-    said = subprocess.run([sys.executable, "-c", code], cwd=HOME, text=True, capture_output=True, check=True)
-    assert said.stdout.strip() == "[]"
+@pytest.mark.parametrize("arguments", [(), ("sow",), ("migrate", "now"), ("serve", "--port", "http")])
+def test_a_command_that_does_not_exist_is_answered_with_the_usage(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "usage: concord" in capsys.readouterr().err
 
 
-def test_settings_are_read_from_their_variables_and_from_nothing_else() -> None:
-    given = {"CONCORD_DATABASE_URL": "sqlite:///x.db", "CONCORD_POOL_SIZE": "3", "PATH": "/bin"}
-    assert Settings.from_environment(given) == Settings(database_url="sqlite:///x.db", pool_size=3)
-    with pytest.raises(ValueError, match="CONCORD_TYPO is not a setting"):
-        Settings.from_environment({"CONCORD_TYPO": "1"})
-    for bad in ("0", "-1", "1e3", "", "٣"):
-        with pytest.raises(ValueError, match="CONCORD_MAX_BODY_BYTES"):
-            Settings.from_environment({"CONCORD_MAX_BODY_BYTES": bad})
+def test_a_seed_tells_what_it_did_and_what_it_kept(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = server.fresh("empty")
+    monkeypatch.setenv("CONCORD_DATABASE_URL", url)
+    assert main(["seed"]) == 0
+    total = len(documents.read_folder(SEED, RESOURCES))
+    assert capsys.readouterr().out == f"Seed: {total} created, 0 changed, 0 unchanged, 0 kept.\n"
+    noun = next(resource for resource in RESOURCES if resource.plural == "organizations")
+    database = records.open_database(url, pool_size=1)
+    database.write(
+        lambda tx: records.change(tx, noun, "eu", lambda old: old | {"acronym": "UE"}, "*"), Author("officer")
+    )
+    database.close()
+    assert main(["seed"]) == 0
+    assert capsys.readouterr().out == (
+        f"Seed: 0 created, 0 changed, {total - 1} unchanged, 1 kept.\n"
+        "  kept organizations/eu: edited by officer in version 2\n"
+    )
 
 
-def test_every_setting_is_in_the_readme() -> None:
-    text = (Path(HOME) / "README.md").read_text()
-    for name in Settings.__dataclass_fields__:
-        assert f"`CONCORD_{name.upper()}`" in text
+def test_a_document_that_cannot_be_taken_changes_nothing(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = server.fresh("empty")
+    monkeypatch.setenv("CONCORD_DATABASE_URL", url)
+    (tmp_path / "other.txt").write_text("Another page.\n")
+    (tmp_path / "latin.txt").write_bytes("Cliché.".encode("latin-1"))
+    for name, complaint in (
+        ("other.txt", "SHA-256"),
+        ("latin.txt", "UTF-8"),
+        ("none.txt", "none.txt"),
+        ("", "directory"),
+    ):
+        assert main(["seed", "--document", str(tmp_path / name)]) == 1
+        assert complaint in capsys.readouterr().err
+    database = records.open_database(url, pool_size=1)
+    assert database.read(lambda tx: tx.sequence()) == 0
+    database.close()
+
+
+def test_other_commands_start_without_the_web_framework(tmp_path: Path) -> None:
+    code = (
+        "import sys, app.cli; codes = [app.cli.main([command]) for command in ('migrate', 'seed')];"
+        "print(codes, [name for name in ('fastapi', 'starlette', 'uvicorn') if name in sys.modules])"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=HOME, env=environment(database_url=f"sqlite:///{tmp_path / 'registry.db'}"),
+        text=True, capture_output=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert said.stdout.splitlines()[-1] == "[0, 0] []"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from app.kit import migrations
+from app.api.v1 import RESOURCES
+from app.cli import main
+from app.exchange import documents
+from app.kit import migrations, records
 from app.kit.db import Base, make_engine
 from app.kit.migrations import SchemaError
-from app.settings import HOME, MIGRATIONS
+from app.main import create_app
+from app.settings import HOME, MIGRATIONS, SEED, Settings
 from tests.conftest import Server
 
 SCRIPTS = ScriptDirectory(str(MIGRATIONS))
@@ -68,6 +75,73 @@ def execute(url: str, statement: str) -> None:
     engine.dispose()
 
 
+def tables(url: str) -> set[str]:
+    engine = make_engine(url, pool_size=1)
+    found = set(sa.inspect(engine).get_table_names())
+    engine.dispose()
+    return found
+
+
+def constraints(url: str) -> dict[str, Any]:
+    """Of each table its primary key, and the names and columns of its other constraints and its indexes."""
+    engine = make_engine(url, pool_size=1)
+    look = sa.inspect(engine)
+    found = {}
+    for table in look.get_table_names():
+        unique = {(c["name"], *c["column_names"]) for c in look.get_unique_constraints(table)}
+        found[table] = {
+            "primary key": look.get_pk_constraint(table)["constrained_columns"],
+            "foreign keys": {
+                (c["name"], *c["constrained_columns"], c["referred_table"], *c["referred_columns"])
+                for c in look.get_foreign_keys(table)
+            },
+            "unique": unique,
+            # PostgreSQL also lists the index that a unique constraint is made of.
+            "indexes": {(i["name"], *i["column_names"]) for i in look.get_indexes(table) if not i["unique"]},
+        }
+    engine.dispose()
+    return found
+
+
+def dangling(url: str) -> list[Any]:
+    """References to nothing. (PostgreSQL has none, ever.)"""
+    engine = make_engine(url, pool_size=1)
+    with engine.connect() as connection:
+        sqlite = engine.dialect.name == "sqlite"
+        found = list(connection.exec_driver_sql("PRAGMA foreign_key_check")) if sqlite else []
+    engine.dispose()
+    return found
+
+
+def stamp(url: str, *revisions: str) -> None:
+    execute(url, "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    for given in revisions:
+        execute(url, f"INSERT INTO alembic_version VALUES ('{given}')")  # noqa: S608  # a test's own word
+
+
+def refused(url: str, command: str) -> str:
+    """What `concord` says when it refuses, which it does in plain words and with the exit code 1."""
+    complaint = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(complaint):
+        patch.setenv("CONCORD_DATABASE_URL", url)
+        assert main([command]) == 1
+    assert complaint.getvalue().startswith("concord: ")
+    return complaint.getvalue()
+
+
+def not_served(url: str) -> str:
+    """The same of `concord serve`, in a process of its own: it would not come back if it did not refuse."""
+    process = concord(url, "serve", "--no-migrate", "--no-seed", "--port", "0")
+    try:
+        said, complaint = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 1, said + complaint
+    assert complaint.startswith("concord: ")
+    assert "Traceback" not in complaint
+    return complaint
+
+
 @pytest.mark.parametrize("step", REVISIONS)
 def test_each_step_goes_up_to_the_newest_and_down_to_nothing(server: Server, step: str) -> None:
     url = server.fresh("blank")
@@ -77,8 +151,36 @@ def test_each_step_goes_up_to_the_newest_and_down_to_nothing(server: Server, ste
     assert revision(url) == HEAD
     migrations.migrate(url, MIGRATIONS, "base")
     assert revision(url) is None
+    assert tables(url) == {"alembic_version"}
     migrations.migrate(url, MIGRATIONS)
     assert differences(url) == []
+    assert contents(url)["clock"] == [(1, 0)]
+
+
+def test_a_seeded_registry_goes_down_to_nothing_and_can_be_seeded_anew(server: Server) -> None:
+    url = server.fresh("seeded")
+    before = {name: len(rows) for name, rows in contents(url).items()}
+    migrations.migrate(url, MIGRATIONS, "base")
+    assert tables(url) == {"alembic_version"}
+    migrations.migrate(url, MIGRATIONS)
+    database = records.open_database(url, pool_size=1)
+    database.write(lambda tx: documents.load(tx, documents.read_folder(SEED, RESOURCES)), documents.SEEDER)
+    database.close()
+    assert {name: len(rows) for name, rows in contents(url).items()} == before
+    assert dangling(url) == []
+
+
+def test_both_databases_have_the_same_constraints_and_indexes_under_the_same_names(
+    server: Server, tmp_path: Path
+) -> None:
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    migrations.migrate(other, MIGRATIONS)
+    assert constraints(server.fresh("empty")) == constraints(other)
+
+
+def test_the_revisions_are_one_line_with_one_head() -> None:
+    assert SCRIPTS.get_heads() == [HEAD]
+    assert [script.down_revision for script in map(SCRIPTS.get_revision, REVISIONS)] == [None, *REVISIONS[:-1]]
 
 
 def test_the_migrated_schema_is_the_models(server: Server) -> None:
@@ -90,6 +192,7 @@ def test_migrating_a_seeded_registry_again_changes_no_row(server: Server) -> Non
     before = contents(url)
     migrations.migrate(url, MIGRATIONS)
     assert contents(url) == before
+    assert dangling(url) == []
 
 
 def test_every_constraint_and_index_has_a_name_of_its_own_choice(server: Server) -> None:
@@ -110,50 +213,111 @@ def test_ten_processes_migrate_and_seed_at_once(server: Server) -> None:
     url = server.fresh("blank")
     migrating = [concord(url, "migrate") for _ in range(10)]
     assert [process.wait(120) for process in migrating] == [0] * 10
-    seeding = [concord(url, "seed") for _ in range(4)]
-    said = [process.communicate(timeout=120)[0] for process in seeding]
-    assert [process.returncode for process in seeding] == [0] * 4
-    assert sum(" 0 created" not in text for text in said) == 1
-    assert len(contents(url)["clock"]) == 1
-    assert revision(url) == HEAD
     for process in migrating:
         process.communicate()
+    assert revision(url) == HEAD
+    assert contents(url)["clock"] == [(1, 0)]
+    seeding = [concord(url, "seed") for _ in range(10)]
+    said = [process.communicate(timeout=120)[0] for process in seeding]
+    assert [process.returncode for process in seeding] == [0] * 10
+    total = len(documents.read_folder(SEED, RESOURCES))
+    assert sorted(said) == sorted(
+        [f"Seed: {total} created, 0 changed, 0 unchanged, 0 kept.\n"]
+        + [f"Seed: 0 created, 0 changed, {total} unchanged, 0 kept.\n"] * 9
+    )
+    after = contents(url)
+    assert after["clock"] == [(1, total)]
+    assert len(after["revision"]) == total
+    assert dangling(url) == []
 
 
 def test_a_newer_database_is_refused_and_left_alone(server: Server) -> None:
     url = server.fresh("seeded")
     execute(url, "UPDATE alembic_version SET version_num = '20990101_later'")
-    before = contents(url)
-    process = concord(url, "migrate")
-    _, complaint = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "20990101_later" in complaint
-    assert "newer" in complaint
-    assert "Traceback" not in complaint
-    assert contents(url) == before
+    before, schema = contents(url), constraints(url)
+    for complaint in (refused(url, "migrate"), refused(url, "seed"), not_served(url)):
+        assert "20990101_later" in complaint
+        assert "newer" in complaint
+    assert (contents(url), constraints(url)) == (before, schema)
+    assert revision(url) == "20990101_later"
 
 
 def test_a_stamp_without_tables_is_refused(server: Server) -> None:
     url = server.fresh("blank")
-    execute(url, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
-    execute(url, f"INSERT INTO alembic_version VALUES ('{HEAD}')")  # noqa: S608  # our own revision
-    with pytest.raises(SchemaError, match="stamped"):
-        migrations.migrate(url, MIGRATIONS)
+    stamp(url, HEAD)
+    for command in ("migrate", "seed"):
+        assert "stamped" in refused(url, command)
+    assert tables(url) == {"alembic_version"}
+    assert revision(url) == HEAD
+
+
+def test_a_table_that_is_missing_is_named(server: Server) -> None:
+    url = server.fresh("seeded")
+    execute(url, "DROP TABLE citation_passage")
+    assert "citation_passage" in refused(url, "migrate")
+
+
+def test_several_stamps_are_refused_and_left_alone(server: Server) -> None:
+    url = server.fresh("seeded")
+    stamp(url, "20990101_later")
+    before = contents(url)
+    for command in ("migrate", "seed"):
+        complaint = refused(url, command)
+        assert "20990101_later" in complaint
+        assert HEAD in complaint
+    assert contents(url) == before
+
+
+def test_a_migration_that_fails_on_the_way_leaves_nothing_behind(server: Server) -> None:
+    url = server.fresh("blank")
+    execute(url, "CREATE TABLE source (kept VARCHAR(9))")  # somebody else's; the migration makes its own after others
+    execute(url, "INSERT INTO source VALUES ('untouched')")
+    assert "source" in refused(url, "migrate")
+    assert tables(url) - {"alembic_version"} == {"source"}
+    assert revision(url) is None
+    execute(url, "DROP TABLE source")
+    migrations.migrate(url, MIGRATIONS)
+    assert differences(url) == []
 
 
 def test_nothing_is_served_or_seeded_on_an_older_schema(server: Server) -> None:
     url = server.fresh("blank")
-    for arguments in (("seed",), ("serve", "--no-migrate", "--no-seed", "--port", "0")):
-        process = concord(url, *arguments)
-        said, complaint = process.communicate(timeout=60)
-        assert process.returncode != 0
-        assert "concord migrate" in said + complaint
+    assert "concord migrate" in refused(url, "seed")
+    assert "concord migrate" in not_served(url)
+    assert tables(url) == set()
+
+
+def test_the_application_does_not_start_on_a_database_that_was_never_migrated(server: Server) -> None:
+    url = server.fresh("blank")
+    app = create_app(Settings(database_url=url))
+
+    async def start() -> None:
+        async with app.router.lifespan_context(app):
+            pytest.fail("it has started")
+
+    with pytest.raises(SchemaError, match="Run: concord migrate"):
+        asyncio.run(start())
+    app.state.database.close()
+    assert tables(url) == set()
 
 
 def test_the_command_alembic_finds_its_settings_in_pyproject(server: Server) -> None:
     url = server.fresh("empty")
-    command = [str(Path(sys.executable).parent / "alembic"), "current"]
+    assert HEAD in alembic(url, "current")
+    assert "No new upgrade operations detected" in alembic(url, "check")
+
+
+def test_the_command_alembic_goes_down_and_up_as_well(server: Server) -> None:
+    url = server.fresh("seeded")
+    alembic(url, "downgrade", "base")
+    assert tables(url) == {"alembic_version"}
+    alembic(url, "upgrade", "head")
+    assert differences(url) == []
+
+
+def alembic(url: str, *arguments: str) -> str:
+    command = [str(Path(sys.executable).parent / "alembic"), *arguments]
     environment = {**os.environ, "CONCORD_DATABASE_URL": url}
     found = subprocess.run(command, cwd=HOME, env=environment, text=True, capture_output=True, check=False, timeout=60)
-    assert found.returncode == 0, found.stderr
-    assert HEAD in found.stdout
+    assert found.returncode == 0, found.stderr + found.stdout
+    return found.stdout + found.stderr

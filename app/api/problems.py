@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from starlette.exceptions import HTTPException
 from app.api.conditional import etag
 from app.kit import errors
 from app.kit.errors import Fault, RegistryError
+from app.kit.records import MOST_FAULTS
 
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("concord")
@@ -140,7 +142,7 @@ def problem(
                 )
                 if value is not None
             }
-            for f in faults
+            for f in islice(faults, MOST_FAULTS)
         ],
         **(extra or {}),
     }

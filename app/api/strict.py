@@ -16,13 +16,16 @@ from urllib.parse import unquote_to_bytes
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from app.kit.errors import Fault, Invalid, Malformed, RegistryError
+from app.kit.records import pointer_of
 
 MAX_DEPTH = 64
 _MAX_DIGITS = 18
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_ONCE = frozenset((b"host", b"origin", b"content-type", b"change-reason"))
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -45,6 +48,7 @@ class StrictRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             check_path(request.scope)
+            check_headers(request.scope)
             if not reads_query and (names := read_query(request.scope["query_string"])):
                 faults = [Fault("unknown_parameter", "This takes no parameters.", parameter=name) for name in names]
                 raise Malformed("A parameter has no meaning here.", slug="unknown-parameter", faults=faults)
@@ -65,6 +69,16 @@ def check_path(scope: Scope) -> None:
     text = _utf8(raw, "path")
     if not text.isprintable() or re.search(rb"%2f", raw, re.IGNORECASE):
         raise Malformed("The path holds an escaped slash or a control character.", slug="not-found")
+
+
+def check_headers(scope: Scope) -> None:
+    """Refuse a request that says twice what it can say once: proxies and servers differ in which of the two they read."""
+    names = [name for name, _ in scope["headers"] if name in _ONCE]
+    if len(names) != len(set(names)):
+        twice = max(names, key=names.count).decode()
+        raise Malformed(
+            f"The header {twice} is given twice.", faults=[Fault("repeated", "Give it once.", parameter=twice)]
+        )
 
 
 def read_query(raw: bytes) -> dict[str, str]:
@@ -121,7 +135,7 @@ def check_media_type(request: Request, types: Sequence[str]) -> None:
             slug="unsupported-media-type",
             headers={header: ", ".join(types)},
         )
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if any(value.lower() != "identity" for value in request.headers.getlist("content-encoding")):
         raise WrongMediaType(
             "Compressed bodies are not read.", slug="unsupported-media-type", headers={"Accept-Encoding": "identity"}
         )
@@ -133,11 +147,14 @@ async def read_body(request: Request, limit: int) -> bytes:
     if announced.isdigit() and int(announced[:20]) > limit:
         raise _too_large(limit)
     pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > limit:
-            raise _too_large(limit)
-        pieces.append(piece)
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size > limit:
+                raise _too_large(limit)
+            pieces.append(piece)
+    except ClientDisconnect:  # nobody reads this answer; but it is no error of ours to log
+        raise Malformed("The body broke off before its end.") from None
     return b"".join(pieces)
 
 
@@ -183,7 +200,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise Malformed(
             f"The key {twice[:100]!r} stands twice in one object.",
-            faults=[Fault("repeated_key", "Give it once.", pointer=f"/{twice[:100]}")],
+            faults=[Fault("repeated_key", "Give it once.", pointer=pointer_of([twice[:100]]))],
         )
     return document
 
@@ -200,6 +217,6 @@ def _float(digits: str) -> float:
 
 
 def _int(digits: str) -> int:
-    if len(digits) > _MAX_DIGITS + 1:
+    if len(digits.lstrip("-")) > _MAX_DIGITS:
         raise Invalid(f"The number {digits[:40]} has more than {_MAX_DIGITS} digits.")
     return int(digits)

@@ -95,6 +95,7 @@ def with_text(lines: Iterable[Line], document: Document) -> list[Line]:
 
 
 def _filled(line: Line, texts: Mapping[tuple[int, int, int], Any]) -> dict[str, Any]:
+    line.data()  # a line that is no record is refused in words
     passages, faults = [], []
     for n, passage in enumerate(line.values.get("passages", [])):
         read = texts.get((passage["section"], passage["paragraph"], passage["sentence"]))
@@ -177,8 +178,12 @@ def _keeping_text(wanted: dict[str, Any], before: Mapping[str, Any]) -> dict[str
 
 
 def _ordered(lines: list[Line]) -> Iterator[Line]:
-    """The lines, each behind those that it refers to. Raises Invalid for records that wait for each other."""
+    """The lines, each behind those that it refers to. Raises Invalid for records that wait for each other, and for two
+    lines of one record."""
     by_key = {(line.resource.table.name, line.slug): line for line in lines}
+    for line in lines:
+        if (last := by_key[line.resource.table.name, line.slug]) is not line:
+            raise Invalid(f"{line.resource.plural}: lines {line.number} and {last.number} both say {line.slug!r}.")
     graph = {
         key: [
             other

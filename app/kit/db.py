@@ -177,12 +177,26 @@ SQLITE_PRAGMAS = (
 
 def make_engine(url: str | URL, *, pool_size: int) -> sa.Engine:
     """An engine for `sqlite:///file` or `postgresql://…` (psycopg 3), set up the way the unit of work needs it."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
+    parsed = _parsed(url)
+    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         return _sqlite_engine(parsed, pool_size)
-    if parsed.get_backend_name() == "postgresql":
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
         return _postgresql_engine(parsed, pool_size)
-    raise ValueError(f"Concord runs on SQLite and PostgreSQL, not on {parsed.get_backend_name()!r}")
+    raise ValueError(f"Concord runs on SQLite and PostgreSQL (with psycopg), not on {parsed.drivername!r}")
+
+
+def _parsed(url: str | URL) -> URL:
+    """Raises ValueError that repeats nothing of the address: a password with an unescaped @ ends up in any part."""
+    try:
+        parsed = make_url(url)
+    except (exc.ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or "@" in (parsed.host or ""):
+        raise ValueError(
+            "The database's address cannot be read. It is sqlite:///file or postgresql://user:password@host:port/name; "
+            "in the password write @ as %40 and % as %25."
+        )
+    return parsed
 
 
 def _sqlite_engine(url: URL, pool_size: int) -> sa.Engine:

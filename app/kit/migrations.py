@@ -68,9 +68,15 @@ def _scripts(location: Path) -> ScriptDirectory:
 
 def _known(connection: Connection, location: Path) -> str | None:
     """The database's revision, if this program knows it and the tables are there."""
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current is None:
+    heads = MigrationContext.configure(connection).get_current_heads()
+    if not heads:
         return None
+    if len(heads) > 1:
+        raise SchemaError(
+            f"The database says that it is at several revisions, {' and '.join(sorted(heads))}: it was changed by hand. "
+            "Nothing was changed. Restore a backup, or clear the stamp with Alembic."
+        )
+    current = heads[0]
     scripts = _scripts(location)
     if current not in {script.revision for script in scripts.walk_revisions()}:
         raise SchemaError(

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from app.kit.db import Transaction
 from app.kit.errors import Malformed
 
-_LONGEST = 2_000
+_LONGEST = 40_000  # a key of 500 ligatures, each come apart into 18 letters, takes 24,000
 _DIGEST = 8
 
 

@@ -24,6 +24,8 @@ _DECEPTIVE = frozenset("\u00ad\u061c\u180e\u200b\u2060\ufeff") | frozenset(
 MOST_MARKS = 30
 """So many combining marks may follow one character: the Stream-Safe Text Format of UAX #15. Normalising sorts them, which
 takes the square of their number."""
+# Tibetan vowel signs that are no marks by their class, and come apart into nothing but marks when they are normalised.
+_HIDDEN_MARKS = frozenset("\u0f73\u0f75\u0f81")
 _LETTERS = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ı": "i"})
 
 
@@ -49,7 +51,7 @@ def clean(text: str, *, lines: bool = False) -> str:
                     "The character U+{code} is not allowed here",
                     {"code": f"{ord(character):04X}"},
                 )
-            marks = marks + 1 if unicodedata.combining(character) else 0
+            marks = marks + 1 if unicodedata.combining(character) or character in _HIDDEN_MARKS else 0
             if marks > MOST_MARKS:
                 raise PydanticCustomError(
                     "combining_marks",

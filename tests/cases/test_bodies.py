@@ -125,6 +125,7 @@ REPEATED = [
     pytest.param("name", "na\\u006de", id="A10-key-twice-once-escaped"),
     pytest.param("x", "x", id="A10-unknown-key-twice"),
     pytest.param("", "", id="A10-empty-key-twice"),
+    pytest.param("a/b~", "a/b~", id="A10-pointer-signs-twice"),
     pytest.param("a\\ud800", "a\\ud800", id="A10-surrogate-twice"),
 ]
 
@@ -148,6 +149,12 @@ def test_a_repeated_key_is_refused_and_named(
 def test_a10_keys_that_are_twice_in_different_objects_are_fine(client: httpx.Client) -> None:
     names = [{"value": "A", "lang": "en", "kind": "alias"}, {"value": "B", "lang": "en", "kind": "alias"}]
     assert organization(client, other_names=names)["other_names"] == names
+
+
+def test_a10_the_pointer_to_a_repeated_key_is_escaped(client: httpx.Client, database: Database, wire: Wire) -> None:
+    with same(client, database):
+        answer = wire.request("POST", organization.path, headers=[JSON], body=b'{"a/b~":1,"a/b~":2}')
+        assert pointers(refused(answer, 400, "malformed-request")) == ["/a~1b~0"]
 
 
 # --- A06: numbers ---------------------------------------------------------------------------------------------------
@@ -181,6 +188,27 @@ def test_a_number_that_its_column_does_not_mean_is_refused_by_pointer_through_ev
             for write in every_write(wire, noun, "sample", document) if numbers(noun.plural) else ():
                 found = pointers(refused(write.answer, 422, "invalid"))
                 assert found == [write.prefix + place.pointer for place in numbers(noun.plural)], write.verb
+
+
+@pytest.mark.parametrize(
+    ("digits", "read"),
+    [
+        pytest.param("9" * 18, True, id="A06-18-digits"),
+        pytest.param("-" + "9" * 18, True, id="A06-18-digits-and-a-minus"),
+        pytest.param("1" + "0" * 18, False, id="A06-19-digits"),
+        pytest.param("-1" + "0" * 18, False, id="A06-19-digits-and-a-minus"),
+        pytest.param("9" * 19, False, id="A06-19-digits-beyond-int8"),
+    ],
+)
+def test_an_integer_has_at_most_18_digits(
+    client: httpx.Client, database: Database, wire: Wire, digits: str, *, read: bool
+) -> None:
+    """One that is read is then a field that nobody knows."""
+    with same(client, database):
+        body = f'{{"kind":"other","name":"x","x":{digits}}}'.encode()
+        problem = refused(wire.request("POST", organization.path, headers=[JSON], body=body), 422, "invalid")
+        assert pointers(problem) == (["/x"] if read else [])
+        assert ("18 digits" in problem["detail"]) != read
 
 
 @pytest.mark.parametrize("number", [pytest.param(7, id="A06-number"), pytest.param(1.5, id="A06-fraction")])
@@ -463,6 +491,46 @@ def test_unknown_fields_of_a_batch_are_refused(
         assert pointer in pointers(refused(client.post("/v1/batch", json=batch), 422, "invalid"))
 
 
+@pytest.mark.parametrize(
+    ("operation", "pointer"),
+    [
+        pytest.param({"verb": "create", "noun": "nope", "body": {}}, "/operations/1/noun", id="A16-unknown-noun"),
+        pytest.param({"verb": "create", "noun": "organization", "body": {}}, "/operations/1/noun", id="A16-one-of-a-noun"),
+        pytest.param({"verb": "create", "noun": "", "body": {}}, "/operations/1/noun", id="A16-empty-noun"),
+        pytest.param({"verb": "put", "noun": "organizations", "if_match": "*", "body": {}}, "/operations/1/record",
+                     id="A12-put-without-a-record"),
+        pytest.param({"verb": "patch", "noun": "organizations", "if_match": "*", "body": {}}, "/operations/1/record",
+                     id="A12-patch-without-a-record"),
+        pytest.param({"verb": "withdraw", "noun": "organizations", "if_match": "*"}, "/operations/1/record",
+                     id="A12-withdraw-without-a-record"),
+        pytest.param({"verb": "restore", "noun": "organizations"}, "/operations/1/record",
+                     id="A12-restore-without-a-record"),
+        pytest.param({"verb": "create", "noun": "organizations"}, "/operations/1/body/name", id="A12-create-without-a-body"),
+        pytest.param({"verb": "upsert", "noun": "organizations", "body": {}}, "/operations/1/verb", id="A16-unknown-verb"),
+    ],
+)  # fmt: skip
+def test_a_faulty_operation_is_pointed_at_and_takes_the_batch_with_it(
+    client: httpx.Client, database: Database, operation: Json, pointer: str
+) -> None:
+    organization(client, slug="sample")
+    fine = {"verb": "create", "noun": "organizations", "body": organization.draft(client)}
+    with same(client, database):
+        for query in ("", "?dry_run=true"):
+            answer = client.post(f"/v1/batch{query}", json={"operations": [fine, operation]})
+            assert pointers(refused(answer, 422, "invalid"))[0] == pointer
+
+
+@pytest.mark.parametrize("addressed", ["unknown-{}", "01935f7e-8c00-7000-8000-{:012}"], ids=["A04-slugs", "A04-ids"])
+def test_of_400_faults_that_the_registry_finds_100_are_told(
+    client: httpx.Client, database: Database, addressed: str
+) -> None:
+    kind = collaboration_type(client)["slug"]
+    parts = [{"organization": addressed.format(n), "role": "partner"} for n in range(200)]
+    draft = {"title": "x", "type": kind, "participants": [part | {"on_behalf_of": "none"} for part in parts]}
+    with same(client, database):
+        assert len(refused(client.post(collaboration.path, json=draft), 422, "invalid")["errors"]) == 100
+
+
 # --- what costs the server more than the sender -----------------------------------------------------------------------
 
 HOSTILE = [
@@ -477,6 +545,9 @@ HOSTILE = [
     pytest.param(b'{"name":1e' + b"9" * 1_000_000 + b"}", id="A07-megabyte-of-exponent"),
     pytest.param(('{"kind":"other","name":"e' + "\u0301" * 100_000 + '"}').encode(), id="A20-hundred-thousand-marks"),
     pytest.param(('{"kind":"other","name":"e' + "\u0301\u0316" * 50_000 + '"}').encode(), id="A20-marks-of-two-classes"),
+    pytest.param(('{"kind":"other","name":"e' + "\u0f75\u0f73" * 160_000 + '"}').encode(), id="A20-marks-that-come-apart"),
+    pytest.param(('{"kind":"other","description":"e' + "\u0f81\u0f73" * 160_000 + '"}').encode(),
+                 id="A20-marks-that-come-apart-in-prose"),
     pytest.param(('{"kind":"other","description":"' + ("a" + "\u0316\u0301" * 15) * 16_000 + '"}').encode(),
                  id="A20-marks-on-many-letters"),
     pytest.param(('{"kind":"other","name":"' + "\ufdfa" * 300_000 + '"}').encode(), id="A20-ligatures-of-18-letters"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import random
 import unicodedata
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import TypeAdapter
+from pydantic_core import PydanticCustomError
 
 from app.exchange.passages import fingerprint
 from app.kit.db import Database
+from app.kit.text import MOST_MARKS, clean
 from tests.cases.places import Json, Place, encoded, every_write, full, objects, places, samples, texts, without_slug
 from tests.cases.refusals import blames_parameter, blames_pointer, refused, same
 from tests.support.answers import pointers, slugs
@@ -213,6 +216,73 @@ def test_a_text_of_the_longest_length_counts_characters_after_normalisation(clie
                 noun.plural,
                 place.pointer,
             )
+
+
+SCRIPTS = [
+    pytest.param("\uac01\ub4a4\uc3d9\ud79d", id="A14-hangul"),  # a key holds three letters of three bytes for each
+    pytest.param("การค้าโลก", id="A14-thai"),
+    pytest.param("国际劳工组织", id="A14-chinese"),
+    pytest.param("\U00020000\U00020111\U00020223", id="A14-four-byte"),
+    pytest.param("\ufdfa\ufdfb", id="A14-ligatures-of-18-letters"),
+    pytest.param("\u3305\u3316\u3356", id="A14-squared-words"),
+    pytest.param('"\\', id="A14-signs-that-json-escapes"),
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_list_is_walked_past_names_of_the_greatest_length_in_any_script(client: httpx.Client, script: str) -> None:
+    """The cursor holds the key of the last name of its page, which is far longer than the name."""
+    samples(client)
+    for noun in NOUNS.values():
+        if noun.title is not None:
+            title = next(place for place in places(noun.plural) if place.steps == (noun.title,))
+            for n in range(3):
+                noun(client, **{noun.title: (f"{n}" + script * longest(title))[: longest(title)]})
+            up = slugs(client, f"{noun.path}?sort={noun.title}&limit=1")
+            assert up == slugs(client, f"{noun.path}?sort={noun.title}")
+            assert up[::-1] == slugs(client, f"{noun.path}?sort=-{noun.title}&limit=1")
+            assert len(up) == 4, noun.plural
+
+
+UNLIKE = [
+    pytest.param([*map(chr, range(0xAC00, 0xD7A4))], id="A20-hangul"),
+    pytest.param([*map(chr, range(0x20000, 0x2A000))], id="A20-four-byte"),
+    pytest.param(["\ufdf0", "\ufdf3", "\ufdf8", "\ufdf9", "\ufdfa", "\ufdfb"], id="A20-ligatures"),
+    pytest.param([*map(chr, range(0x3300, 0x3358)), *map(chr, range(0xAC00, 0xD7A4))], id="A20-words-and-hangul"),
+]
+
+
+@pytest.mark.parametrize("characters", UNLIKE)
+def test_keys_that_hardly_compress_fit_into_the_indexes_of_both_databases(
+    client: httpx.Client, characters: list[str]
+) -> None:
+    """An index of PostgreSQL holds no more than 2704 bytes a row, compressed; SQLite's have no such limit."""
+    drawn = random.Random(1)  # noqa: S311  # the same ones each time
+    samples(client)
+    for noun in NOUNS.values():
+        places = free_texts(noun.plural)
+        document = filled(noun, places, lambda place: "".join(drawn.choices(characters, k=longest(place))))
+        answer = client.post(noun.path, json=fingerprinted(document))
+        assert answer.status_code == 201, answer.text
+
+
+def test_a20_no_character_hides_a_mark_from_the_count(client: httpx.Client, database: Database) -> None:
+    """Some characters are no marks by themselves, and come apart into nothing else when they are normalised."""
+    marks = [
+        character
+        for character in map(chr, (*range(0xD800), *range(0xE000, 0x110000)))
+        if unicodedata.combining(unicodedata.normalize("NFD", character)[0])
+    ]
+    assert len(marks) > 900
+    for mark in marks:
+        with pytest.raises(PydanticCustomError, match="combining marks"):
+            clean("e" + mark * (MOST_MARKS + 1))
+    assert organization(client, name="Organization " + "e\u0301" * 40)["name"].endswith("é" * 40)
+    with same(client, database):
+        for text in ("\u0344", "\u0f73", "\u0f75", "\u0f81", "\u0301"):
+            draft = {"name": "A" + text * (MOST_MARKS + 1), "kind": "other"}
+            body = blames_pointer(client.post(organization.path, json=draft), "/name")
+            assert body["errors"][0]["code"] == "combining_marks"
 
 
 @pytest.mark.parametrize(

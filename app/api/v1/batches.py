@@ -109,6 +109,7 @@ async def run_batch(request: Request) -> Response:
 def _run(tx: Transaction, batch: Batch) -> list[dict[str, Any]]:
     results = []
     for n, operation in enumerate(batch.operations):
+        _check(operation, f"/operations/{n}")
         try:
             stored = _one(tx, operation)
         except RegistryError as error:
@@ -126,15 +127,19 @@ def _run(tx: Transaction, batch: Batch) -> list[dict[str, Any]]:
     return results
 
 
+def _check(operation: Operation, pointer: str) -> None:
+    """What the type of an operation does not say. Raises Invalid."""
+    if operation.noun not in _NOUNS:
+        raise Invalid.at(f"{pointer}/noun", "unknown_noun", f"There is no noun {operation.noun[:50]!r}.")
+    if operation.record is None and operation.verb is not Verb.create:
+        raise Invalid.at(f"{pointer}/record", "missing", f"To {operation.verb} you must name the record.")
+
+
 def _one(tx: Transaction, operation: Operation) -> Stored:
-    resource = _NOUNS.get(operation.noun)
-    if resource is None:
-        raise Invalid.at("", "unknown_noun", f"There is no noun {operation.noun[:50]!r}.")
+    resource = _NOUNS[operation.noun]
     body = operation.body or {}
-    if operation.verb is Verb.create:
+    if operation.verb is Verb.create or operation.record is None:
         return records.create(tx, resource, records.validated(resource, body))
-    if operation.record is None:
-        raise Invalid.at("", "missing", f"To {operation.verb} you must name the record.")
     return _WRITES[operation.verb](tx, resource, operation.record, body, _expected(operation.if_match))
 
 

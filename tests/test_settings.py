@@ -1,0 +1,73 @@
+"""What an operator may set, and how a mistake is answered."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from app.settings import HOME, MIGRATIONS, SEED, Settings
+
+FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
+NUMBERS = [name for name, field in FIELDS.items() if field.type == "int"]
+
+
+def variable(name: str) -> str:
+    return f"CONCORD_{name.upper()}"
+
+
+def test_nothing_has_to_be_set() -> None:
+    assert Settings.from_environment({}) == Settings()
+    assert Settings().database_url == "sqlite:///concord.db"
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_each_setting_is_read_from_its_variable(name: str) -> None:
+    value: Any = 3 if name in NUMBERS else "/given as it is "
+    read = Settings.from_environment({variable(name): str(value)})
+    assert read == dataclasses.replace(Settings(), **{name: value})
+
+
+def test_variables_of_others_are_none_of_our_business() -> None:
+    given = {
+        "PATH": "/bin",
+        "DATABASE_URL": "x",
+        "POOL_SIZE": "many",
+        "MY_CONCORD_POOL_SIZE": "many",
+        "CONCORDANCE": "1",
+    }
+    assert Settings.from_environment(given) == Settings()
+
+
+@pytest.mark.parametrize("name", ["CONCORD_TYPO", "CONCORD_", "CONCORD_pool_size", "CONCORD_DATABASE_URL_"])
+def test_a_mistyped_variable_is_refused_with_those_that_there_are(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is not a setting") as caught:
+        Settings.from_environment({name: "1"})
+    for known in FIELDS:
+        assert variable(known) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("text", ["", "0", "000", "-1", "+1", "1.0", "1e3", "1_000", " 1", "0x10", "٣", "²", "many"])
+def test_a_number_is_a_whole_one_above_zero(name: str, text: str) -> None:
+    with pytest.raises(ValueError, match=f"{variable(name)} must be a whole number above zero"):
+        Settings.from_environment({variable(name): text})
+
+
+def test_settings_cannot_be_changed_once_they_are_read() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().pool_size = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_each_setting_is_in_the_readme_with_its_default(name: str) -> None:
+    row = next(line for line in (HOME / "README.md").read_text().splitlines() if f"| `{variable(name)}` |" in line)
+    default = row.split("|")[2].strip().strip("`")
+    assert default == (str(FIELDS[name].default) or "none")
+
+
+def test_the_seed_and_the_migrations_are_found_from_any_folder() -> None:
+    assert SEED.is_absolute()
+    assert (SEED / "organizations.jsonl").is_file()
+    assert (MIGRATIONS / "env.py").is_file()
