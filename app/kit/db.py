@@ -6,6 +6,7 @@ handed out, and run again as a whole when another writer got in between. Reads a
 
 from __future__ import annotations
 
+import logging
 import queue
 import random
 import sqlite3
@@ -13,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar, cast
@@ -31,6 +32,7 @@ from app.kit.errors import Again, Conflict, Invalid, Unavailable
 from app.kit.vocabularies import Vocabulary
 
 T = TypeVar("T")
+log = logging.getLogger("concord")
 
 
 class Base(DeclarativeBase):
@@ -360,9 +362,12 @@ class Database:
         """Let SQLite count a sample of its tables: without statistics it takes the first index that fits, and sorts a
         quarter of a large table to show a page of it. (PostgreSQL does so by itself.)"""
         if self.engine.dialect.name == "sqlite":
-            with suppress(exc.OperationalError), self._writing.begin() as connection:  # busy: another time
-                connection.exec_driver_sql("PRAGMA analysis_limit = 4000")
-                connection.exec_driver_sql("ANALYZE")
+            try:
+                with self._writing.begin() as connection:
+                    connection.exec_driver_sql("PRAGMA analysis_limit = 4000")
+                    connection.exec_driver_sql("ANALYZE")
+            except Exception as error:  # busy, or worse: upkeep must never cost a write
+                log.warning("no statistics this time: %s", error)
 
     def close(self) -> None:
         """Finish the writes that wait, and let go of the database."""
@@ -424,6 +429,16 @@ class _Task:
     future: Future[Any]
 
 
+class _RolledBack(Exception):
+    """SQLite has undone the whole transaction, and not the savepoint alone."""
+
+
+def is_open(connection: Connection) -> bool:
+    """Whether SQLite still is in the transaction. When the disk is full or fails it rolls all of it back by itself; a
+    savepoint that came after would begin another one, and what was answered before would be lost."""
+    return bool(cast(Any, connection.connection.dbapi_connection).in_transaction)
+
+
 class Writer:
     """The one thread of a process that writes to SQLite.
 
@@ -466,16 +481,25 @@ class Writer:
         while True:
             tasks, last = self._waiting()
             tasks = [task for task in tasks if task.future.set_running_or_notify_cancel()]
-            if len(tasks) > 1:
-                self._together(tasks)
-            elif tasks:
-                self._alone(tasks[0])
+            self._perform(tasks)
             written += len(tasks)
             if written >= self.TENDING:
                 self._database.tend()
                 written = 0
             if last:
                 return
+
+    def _perform(self, tasks: list[_Task]) -> None:
+        try:
+            if len(tasks) > 1:
+                self._together(tasks)
+            elif tasks:
+                self._alone(tasks[0])
+        except BaseException as error:  # whatever it was: nobody may wait for ever, and the next write must be taken
+            log.exception("the writer stumbled")
+            for task in tasks:
+                if not task.future.done():
+                    task.future.set_exception(error)
 
     def _waiting(self) -> tuple[list[_Task], bool]:
         """All tasks that wait now (at least one, at most MOST), and whether the end has been called."""
@@ -506,7 +530,9 @@ class Writer:
                         outcomes.append((task, self._in_savepoint(connection, task)))
                     except BaseException:  # its own transaction will tell passing from lasting, and answer
                         alone.append(task)
-        except (exc.DBAPIError, exc.TimeoutError):  # no connection, BEGIN or COMMIT failed: nobody's work is there
+                    if not is_open(connection):
+                        raise _RolledBack
+        except (exc.DBAPIError, exc.TimeoutError, _RolledBack):  # nobody's work is there
             outcomes, alone = [], tasks
         for task, result in outcomes:
             task.future.set_result(result)

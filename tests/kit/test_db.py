@@ -4,6 +4,7 @@ read sees one state, a write is there as a whole or not at all, and nobody is to
 from __future__ import annotations
 
 import itertools
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -608,6 +609,40 @@ def test_a_shared_commit_that_fails_falls_back_to_one_by_one(database: Database)
     assert names(database) == {"First", *(f"Body {n}" for n in range(20) if n != 7)}
     assert database.read(numbers) == list(range(1, 21))
     assert len(commits) == 1 + 1 + 19 + 2  # the first, the shared one, and each alone, the dangling one twice
+
+
+def rolled_back_by_sqlite(tx: Transaction) -> None:
+    """What SQLite does by itself when the disk is full or fails: the whole transaction is undone, not the savepoint."""
+    tx.connection.exec_driver_sql("ROLLBACK")
+    raise exc.OperationalError("INSERT", None, sqlite3.OperationalError("database or disk is full"))
+
+
+@on_sqlite
+def test_a_disk_that_fails_in_the_middle_of_a_group_loses_nothing_that_is_answered(database: Database) -> None:
+    with busy(database):
+        works = [rolled_back_by_sqlite if n == 3 else organization(f"Body {n}") for n in range(7)]
+        futures = [database.submit_write(work, TESTER) for work in works]
+    wait_for(futures, LONG)
+    assert [n for n, future in enumerate(futures) if future.exception(LONG)] == [3]
+    assert isinstance(futures[3].exception(LONG), Unavailable)
+    assert names(database) == {"First", *(f"Body {n}" for n in range(7) if n != 3)}
+    assert database.read(numbers) == list(range(1, 8))
+
+
+@on_sqlite
+def test_the_writer_survives_whatever_its_upkeep_runs_into(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def broken(_c: Any, _d: Any, statement: str, *_: Any) -> None:
+        if statement == "ANALYZE":
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr(db.Writer, "TENDING", 1)
+    for n in range(3):
+        assert database.submit_write(organization(f"Body {n}"), TESTER).result(LONG) == f"body-{n}"
+    database.close()
+    assert "malformed" in caplog.text
 
 
 @on_sqlite
