@@ -65,7 +65,9 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
     import uvicorn  # only here: the other commands start faster without it
 
     if options.no_migrate:
-        migrations.verify(make_engine(settings.database_url, pool_size=1), MIGRATIONS)
+        engine = make_engine(settings.database_url, pool_size=1)
+        migrations.verify(engine, MIGRATIONS)
+        engine.dispose()
     else:
         _migrate(options, settings)
     if not options.no_seed:

@@ -36,7 +36,10 @@ class Settings:
             if variable not in known:
                 raise ValueError(f"{variable} is not a setting of Concord. Known: {', '.join(sorted(known))}")
             given[known[variable].name] = _whole(variable, text) if known[variable].type == "int" else text
-        return cls(**given)
+        made = cls(**given)
+        if made.root_path and not made.root_path.startswith("/"):
+            raise ValueError(f"{PREFIX}ROOT_PATH begins with a slash: /registry")
+        return made
 
 
 def _whole(variable: str, text: str) -> int:

@@ -73,3 +73,21 @@ def test_writers_that_take_whatever_is_there_all_get_in(client: httpx.Client) ->
     with ThreadPoolExecutor(16) as clients:
         assert set(clients.map(write, range(48))) == {200}
     assert client.get(f"{HOME}/wall").json()["version"] == 49
+
+
+def test_batches_of_the_same_records_in_opposite_orders_wait_for_each_other(client: httpx.Client) -> None:
+    slugs = [f"body-{n}" for n in range(10)]
+    for slug in slugs:
+        assert client.post(HOME, json={"slug": slug, "name": slug, "kind": "other"}).status_code == 201
+
+    def write(n: int) -> int:
+        operations = [
+            {"verb": "patch", "noun": "organizations", "record": slug, "if_match": "*", "body": {"acronym": f"N{n}"}}
+            for slug in (slugs if n % 2 else reversed(slugs))
+        ]
+        return client.post("/v1/batch", json={"operations": operations}).status_code
+
+    with ThreadPoolExecutor(8) as clients:
+        assert set(clients.map(write, range(24))) == {200}
+    final = {client.get(f"{HOME}/{slug}").json()["acronym"] for slug in slugs}
+    assert len(final) == 1  # the last batch as a whole

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from app.api.deps import FORWARDED
 from app.auth import policy
 from app.kit.errors import Forbidden
 
@@ -19,7 +20,7 @@ from app.kit.errors import Forbidden
     ],
 )
 def test_this_machine_may_write(address: str, host: str, origin: str | None) -> None:
-    assert policy.writer(address, host, origin, "why").reason == "why"
+    assert policy.writer(policy.Caller(address, host, origin), "why").reason == "why"
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_this_machine_may_write(address: str, host: str, origin: str | None) -> 
 )
 def test_nobody_else_may(address: str | None, host: str, origin: str | None) -> None:
     with pytest.raises(Forbidden):
-        policy.writer(address, host, origin, None)
+        policy.writer(policy.Caller(address, host, origin), None)
 
 
 def test_a_form_of_another_site_restores_nothing(client: httpx.Client) -> None:
@@ -49,3 +50,13 @@ def test_a_form_of_another_site_restores_nothing(client: httpx.Client) -> None:
     assert refused.headers["content-type"] == "application/problem+json"
     assert client.get(path).status_code == 410
     assert client.post(f"{path}/restore").status_code == 200
+
+
+@pytest.mark.parametrize("header", FORWARDED)
+def test_what_a_proxy_passes_on_is_not_this_machine(client: httpx.Client, header: str) -> None:
+    made = {"name": "Harbour office", "kind": "other"}
+    refused = client.post(
+        "/v1/organizations", json=made, headers={header: "https" if "proto" in header else "192.0.2.7"}
+    )
+    assert refused.status_code == 403
+    assert client.post("/v1/organizations", json=made).status_code == 201

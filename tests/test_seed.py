@@ -26,7 +26,7 @@ from app.settings import HOME, SEED
 from tests.conftest import Server
 
 PAGE = HOME.parent / "shared" / "source" / "mne-declaration-partnerships.txt"
-NOUNS = {resource.plural: resource for resource in RESOURCES}
+NOUNS: dict[str, Any] = {resource.plural: resource for resource in RESOURCES}
 SLUGS = {
     "organizations": """ilo ilo-governing-body un un-general-assembly human-rights-council ohchr wg-business-human-rights
         oeigwg-tnc unctad un-global-compact un-global-compact-academy global-compact-expert-network oecd
@@ -565,3 +565,32 @@ def words(text: str) -> list[str]:
 
 def nines(found: list[str]) -> list[tuple[str, ...]]:
     return [tuple(found[n : n + 9]) for n in range(len(found) - 8)]
+
+
+def test_a_name_that_somebody_has_taken_leaves_out_its_line_and_those_that_refer_to_it(database: Database) -> None:
+    people = NOUNS["organizations"]
+    data = people.write.model_validate({"slug": "my-waipa", "name": "WAIPA Consultative Committee", "kind": "other"})
+    database.write(lambda tx: records.create(tx, people, data), Author("officer"))
+    mine = [line for line in seed() if line.resource is people]
+    first = load(database, mine)
+    assert (first.created, first.kept) == (25, [])  # told apart by what it is a part of
+    twin = people.write.model_validate({"slug": "my-lake", "name": "Lake office", "kind": "other"})
+    database.write(lambda tx: records.create(tx, people, twin), Author("officer"))
+    lake = Line(people, 1, {"slug": "lake-office", "name": "LAKE OFFICE", "kind": "other"})
+    branch = Line(people, 2, {"slug": "lake-branch", "name": "Lake branch", "kind": "organ", "part_of": "lake-office"})
+    other = Line(people, 3, {"slug": "river-office", "name": "River office", "kind": "other"})
+    report = load(database, [lake, branch, other])
+    assert report.created == 1
+    assert report.kept == [
+        "organizations/lake-office: The organization 'my-lake' has the same name.",
+        "organizations/lake-branch: refers to lake-office, which is not there",
+    ]
+
+
+def test_a_new_line_that_refers_to_what_somebody_has_withdrawn_is_left_out(seeded: Database) -> None:
+    seeded.write(lambda tx: records.withdraw(tx, NOUNS["milestones"], "wif-2018-session", "*"), Author("officer"))
+    target = {"noun": "milestones", "record": "wif-2018-session"}
+    line = {"slug": "late", "source": "mne-declaration-page", "target": target, "support": "implies"}
+    report = load(seeded, [*seed(), Line(NOUNS["citations"], 999, line)])
+    assert "citations/late: refers to wif-2018-session, which is not there" in report.kept
+    assert report.created == 0

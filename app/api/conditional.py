@@ -32,15 +32,18 @@ def expected(request: Request) -> Expected:
     """The versions that If-Match accepts; None without the header. A weak tag matches nothing (RFC 9110 §13.1.1).
     Raises Malformed."""
     header = _header(request, "if-match")
-    if header is None:
-        return None
+    return None if header is None else versions(header)
+
+
+def versions(header: str) -> Expected:
+    """The versions that an If-Match of this value accepts. Raises Malformed."""
     if header.strip() == "*":
         return ANYTHING
     tags = _tags(header)
     if tags is None:
         raise Malformed('If-Match is neither * nor a list of entity-tags such as "v7".')
-    versions = (_VERSION.fullmatch(tag) for weak, tag in tags if not weak)
-    return frozenset(int(match[1]) for match in versions if match)
+    matches = (_VERSION.fullmatch(tag) for weak, tag in tags if not weak)
+    return frozenset(int(match[1]) for match in matches if match)
 
 
 def creates(request: Request) -> bool:

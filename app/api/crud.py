@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -14,7 +13,7 @@ from starlette.types import Scope
 
 from app.api import conditional, deps, openapi
 from app.api.strict import JSON, MERGE_PATCH, StrictRoute, read_object
-from app.kit import history, records, views
+from app.kit import edits, history, records, views
 from app.kit.db import Transaction
 from app.kit.errors import Again, Conflict, Invalid, NotFound, PreconditionMissing, Stale
 from app.kit.filters import ListQuery
@@ -74,7 +73,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
     async def patch(request: Request, record: str = by_key) -> Response:
         author, expected = deps.author(request), conditional.expected(request)
         changes = await read_object(request, types=(MERGE_PATCH, JSON), limit=deps.settings(request).max_body_bytes)
-        work = lambda tx: records.change(tx, resource, record, lambda old: merge(old, changes), expected)  # noqa: E731
+        work = lambda tx: records.change(tx, resource, record, edits.patched(changes), expected)  # noqa: E731
         return _answer(await deps.writing(request, work, author))
 
     @router.delete(record_path, **about.withdraw)
@@ -92,27 +91,18 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
     async def revisions(request: Request, record: str = by_key) -> Response:
         query = deps.query(request, history.HistoryQuery)
         found = await deps.reading(request, lambda tx: history.of_record(tx, resource, record, query))
-        return list_answer(found.items, next_page(request, found.next), conditional.etag(found.version, found.sequence))
+        tag = conditional.etag(found.version, found.sequence)
+        if conditional.unchanged(request, tag):
+            return deps.not_modified(tag)
+        return list_answer(found.items, next_page(request, found.next), tag)
 
     @router.get(f"{record_path}/revisions/{{version}}", **about.revision)
     async def revision(request: Request, version: Annotated[str, VERSION], record: str = by_key) -> Response:
         body = await deps.reading(request, lambda tx: history.revision(tx, resource, record, int(version)))
-        return deps.answer(body, conditional.etag(int(version)))
+        tag = conditional.etag(int(version))
+        return deps.not_modified(tag) if conditional.unchanged(request, tag) else deps.answer(body, tag)
 
     return router
-
-
-def merge(target: Any, patch: Any) -> Any:
-    """JSON merge patch (RFC 7396 §2): null removes, an object merges, anything else replaces."""
-    if not isinstance(patch, Mapping):
-        return patch
-    result = dict(target) if isinstance(target, Mapping) else {}
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = merge(result.get(name), value)
-    return result
 
 
 # --- what the routes do ---------------------------------------------------------------------------------------------
@@ -204,7 +194,7 @@ def _put(
         raise Stale(
             f"{row.slug} exists already.", version=row.version, changed=[]
         )  # also next to an If-Match that fits
-    return records.change(tx, resource, key, lambda _: document, expected)
+    return records.change(tx, resource, key, edits.replaced(resource, document), expected)
 
 
 def _put_new(

@@ -57,13 +57,19 @@ def query(request: Request, cls: type[Q]) -> Q:
     raise Invalid("A parameter has a value that is not allowed.", faults=faults)
 
 
+FORWARDED = ("forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
+
+
 def author(request: Request) -> Author:
     """Who writes. Raises Forbidden; Malformed for a Change-Reason that cannot be read."""
-    client = request.client
     headers = request.headers
-    return policy.writer(
-        client.host if client else None, headers.get("host", ""), headers.get("origin"), change_reason(request)
+    caller = policy.Caller(
+        address=request.client.host if request.client else None,
+        host=headers.get("host", ""),
+        origin=headers.get("origin"),
+        forwarded=any(name in headers for name in FORWARDED),
     )
+    return policy.writer(caller, change_reason(request))
 
 
 def change_reason(request: Request) -> str | None:

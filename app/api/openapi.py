@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 from app.api.problems import MEDIA_TYPE, TYPES, Problem
 from app.kit import views
 from app.kit.history import HistoryQuery
-from app.kit.resource import Resource
+from app.kit.resource import COMMON, Resource
 from app.kit.revisions import Action
 from app.kit.views import RecordQuery
 
@@ -146,7 +146,8 @@ class Operations:
     @property
     def fetch(self) -> dict[str, Any]:
         text = f"The {self.noun.name} with this slug or id. What is answered can be edited and sent back with PUT."
-        responses = {200: ok("The record.", self.out), 304: NOT_MODIFIED, **problems((*READ, "not-found", "gone"))}
+        shown = ok("The record, or the fields that were asked for.", _shown(self.noun, self.one))
+        responses = {200: shown, 304: NOT_MODIFIED, **problems((*READ, "not-found", "gone"))}
         return operation(
             f"get{self.one}", f"Get {self.a}", text, responses, parameters=[IF_NONE_MATCH], query=RecordQuery
         )
@@ -163,7 +164,7 @@ class Operations:
             **problems((*CONDITIONAL_WRITE, *BODY)),
         }
         parameters = [IF_MATCH_OPTIONAL, IF_NONE_MATCH_CREATE, CHANGE_REASON]
-        body = json_body(self.into, ["application/json"], example=self.example)
+        body = json_body(ref(f"{self.one}Replacement"), ["application/json"], example=self.example)
         return operation(
             f"replace{self.one}", f"Replace {self.a}, or create it", text, responses, parameters=parameters, body=body
         )
@@ -219,16 +220,25 @@ class Operations:
     @property
     def revisions(self) -> dict[str, Any]:
         text = "Every write of the record, newest first: who, when, why, and which fields. Also of a withdrawn record."
-        responses = {200: ok("A page.", ref("RevisionPage"), headers=ETAG | LINK), **problems((*READ, "not-found"))}
+        page = ok("A page.", ref("RevisionPage"), headers=ETAG | LINK)
+        responses = {200: page, 304: NOT_MODIFIED, **problems((*READ, "not-found"))}
         return operation(
-            f"list{self.one}Revisions", f"List the revisions of {self.a}", text, responses, query=HistoryQuery
+            f"list{self.one}Revisions",
+            f"List the revisions of {self.a}",
+            text,
+            responses,
+            parameters=[IF_NONE_MATCH],
+            query=HistoryQuery,
         )
 
     @property
     def revision(self) -> dict[str, Any]:
         text = "One revision, with the record as it was then."
-        responses = {200: ok("The revision.", ref(f"{self.one}Revision")), **problems((*READ, "not-found"))}
-        return operation(f"get{self.one}Revision", f"Get a revision of {self.a}", text, responses)
+        shown = ok("The revision.", ref(f"{self.one}Revision"))
+        responses = {200: shown, 304: NOT_MODIFIED, **problems((*READ, "not-found"))}
+        return operation(
+            f"get{self.one}Revision", f"Get a revision of {self.a}", text, responses, parameters=[IF_NONE_MATCH]
+        )
 
 
 NOT_MODIFIED = {"description": "Not modified: your copy still holds.", "headers": ETAG}
@@ -287,42 +297,75 @@ def schemas(resources: Iterable[Resource[Any]], others: Sequence[type[BaseModel]
     found["Revision"] = REVISION
     found["RevisionPage"] = page_of(ref("Revision"), "A page of revisions, the newest first.")
     for noun in nouns:
-        one = Operations(noun).one
-        out = found[noun.read.__name__]
-        out.pop("examples", None)  # those are of what is written
-        out["required"] = list(out["properties"])
-        out["properties"]["withdrawn_at"] = {
-            "type": "string", "format": "date-time", "description": "Only in lists with `withdrawn=`: when it was withdrawn.",
-        }  # fmt: skip
-        out["properties"]["included"] = {
-            "type": "object",
-            "additionalProperties": True,
-            "description": "Only with `include`.",
-        }
-        found[f"{one}Page"] = page_of(ref(noun.read), f"A page of {noun.plural}.")
-        found[f"{one}Patch"] = _patch(found[noun.write.__name__], noun.name)
-        found[f"{one}Revision"] = {
+        found |= _of_noun(found, noun, Operations(noun).one)
+    return found
+
+
+BESIDE: dict[str, Any] = {
+    "withdrawn_at": {
+        "type": "string", "format": "date-time", "description": "Only in lists with `withdrawn=`: when it was withdrawn.",
+    },
+    "included": {"type": "object", "additionalProperties": True, "description": "Only with `include`."},
+}  # fmt: skip
+"""What an answer may hold beside the record."""
+
+
+def _of_noun(found: Mapping[str, Any], noun: Resource[Any], one: str) -> dict[str, Any]:
+    """The schemas that follow from a noun's two classes."""
+    into, out = found[noun.write.__name__], found[noun.read.__name__]
+    record = {key: value for key, value in out.items() if key != "examples"} | {
+        "required": list(out["properties"]),
+        "properties": out["properties"] | BESIDE,
+    }
+    picked = {key: value for key, value in record.items() if key != "required"} | {
+        "title": f"{one}Fields",
+        "description": f"Of {noun.plural} only the fields that `fields` asks for.",
+    }
+    written = noun.write.model_fields
+    kept = {
+        name: about | {"readOnly": True}
+        for name, about in record["properties"].items()
+        if name not in (*written, "withdrawn_at")
+    }
+    replacement = {key: value for key, value in into.items() if key != "examples"} | {
+        "title": f"{one}Replacement",
+        "description": f"A {noun.name} as it shall be. What GET shows beside its own fields may be in it as it was read.",
+        "properties": into["properties"] | kept,
+    }
+    return {
+        noun.read.__name__: record,
+        f"{one}Fields": picked,
+        f"{one}Page": page_of(_shown(noun, one), f"A page of {noun.plural}."),
+        f"{one}Replacement": replacement,
+        f"{one}Patch": _patch(into, noun, kept),
+        f"{one}Revision": {
             "description": f"A revision of a {noun.name}, with the record as it was.",
             "allOf": [
                 ref("Revision"),
                 {"type": "object", "properties": {"record": {"type": "object"}}, "required": ["record"]},
             ],
-        }
-    return found
+        },
+    }
 
 
-def _patch(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A merge patch of a class: every field may be missing, and null clears it."""
-    patch = copy.deepcopy(dict(schema))
-    for key in ("required", "examples", "title"):
-        patch.pop(key, None)
-    for field in patch["properties"].values():
+def _shown(noun: Resource[Any], one: str) -> dict[str, Any]:
+    """A record as reading answers it: whole, or the fields that were asked for."""
+    return {"anyOf": [ref(noun.read), ref(f"{one}Fields")]}
+
+
+def _patch(schema: Mapping[str, Any], noun: Resource[Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """A merge patch of a class: every field may be missing, and null clears those that can be empty."""
+    patch = copy.deepcopy({key: value for key, value in schema.items() if key not in ("examples", "title", "required")})
+    for name, field in patch["properties"].items():
         field.pop("default", None)
-        if "anyOf" not in field:
+        if "anyOf" not in field and name not in schema.get("required", ()):
             kind = {key: field.pop(key) for key in list(field) if key not in ("title", "description")}
             field["anyOf"] = [kind, {"type": "null"}]
-    patch["description"] = f"A JSON merge patch of a {name}: only the fields to change; null clears one."
-    return patch
+    common = {name: about for name, about in kept.items() if name in COMMON}
+    return patch | {
+        "description": f"A JSON merge patch of a {noun.name}: only the fields to change; null clears one.",
+        "properties": patch["properties"] | common,
+    }
 
 
 def build(
@@ -374,7 +417,7 @@ def _finish_noun(paths: dict[str, Any], noun: Resource[Any], example: Mapping[st
     collection, record = f"/v1/{noun.plural}", f"/v1/{noun.plural}/{{{noun.key_name}}}"
     allowed = {
         "sort": {"type": "string", "enum": [sign + name for name in noun.sorts for sign in ("", "-")]},
-        "fields": {"type": "array", "items": {"type": "string", "enum": list(noun.read.model_fields)}},
+        "fields": {"type": "array", "items": {"type": "string", "enum": [*noun.read.model_fields, "withdrawn_at"]}},
         "include": {"type": "array", "items": {"type": "string", "enum": list(views.paths(noun))}},
     }
     for item in (paths[collection]["get"], paths[record]["get"]):

@@ -181,7 +181,7 @@ async def on_registry_error(request: Request, error: Exception) -> Response:
     extra = dict(error.extra)
     slug = extra.pop("slug", None) or MAPPING[type(error)]
     headers = extra.pop("headers", None) or {}
-    if "version" in extra:
+    if "version" in extra and "operation" not in extra:
         headers = {"ETag": etag(extra["version"]), **headers}
     return problem(request, slug, error.detail, faults=error.faults, extra=extra, headers=headers)
 

@@ -39,15 +39,13 @@ class WrongMediaType(RegistryError):
 
 
 class StrictRoute(APIRoute):
-    """A route whose path has been read strictly before FastAPI reads it leniently, and that takes no parameter which it
-    does not read."""
+    """A route that reads its headers strictly and takes no parameter which it does not read."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         reads_query = not self.include_in_schema or "x-query" in (self.openapi_extra or {})
 
         async def strict(request: Request) -> Response:
-            check_path(request.scope)
             check_headers(request.scope)
             if not reads_query and (names := read_query(request.scope["query_string"])):
                 faults = [Fault("unknown_parameter", "This takes no parameters.", parameter=name) for name in names]

@@ -8,10 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.routing import iter_route_contexts
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import on_registry_error
+from app.api.strict import check_path
+from app.kit.errors import RegistryError
 
 
 class Verbs:
@@ -37,7 +41,8 @@ class Verbs:
 
 
 class VerbsLayer:
-    """Answers OPTIONS, runs HEAD as GET without its body, and takes the proxy's prefix off the path."""
+    """Refuses a path that cannot be read, whatever it leads to; answers OPTIONS, runs HEAD as GET without its body, and
+    takes the proxy's prefix off the path."""
 
     def __init__(self, app: ASGIApp, *, verbs: Verbs, root_path: str) -> None:
         self._app = app
@@ -51,12 +56,15 @@ class VerbsLayer:
         if self._root:
             scope = self._under_prefix(scope)
         if scope["method"] == "HEAD":
-            await self._app({**scope, "method": "GET"}, receive, _without_body(send))
-        elif scope["method"] == "OPTIONS" and (verbs := self._verbs.allowed(scope)):
-            headers = [(b"allow", ", ".join(verbs).encode())]
-            if "PATCH" in verbs:
-                headers.append((b"accept-patch", b"application/merge-patch+json, application/json"))
-            await send({"type": "http.response.start", "status": 204, "headers": headers})
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
+        try:
+            check_path(scope)
+        except RegistryError as error:
+            response = await on_registry_error(Request(scope), error)
+            await response(scope, receive, send)
+            return
+        if scope["method"] == "OPTIONS" and (verbs := self._verbs.allowed(scope)):
+            await send({"type": "http.response.start", "status": 204, "headers": _allow(verbs)})
             await send({"type": "http.response.body"})
         else:
             await self._app(scope, receive, send)
@@ -67,6 +75,11 @@ class VerbsLayer:
         if path != self._root and not path.startswith(self._root + "/"):
             path = self._root + path
         return {**scope, "path": path, "root_path": self._root}
+
+
+def _allow(verbs: list[str]) -> list[tuple[bytes, bytes]]:
+    patch = [(b"accept-patch", b"application/merge-patch+json, application/json")] if "PATCH" in verbs else []
+    return [(b"allow", ", ".join(verbs).encode()), *patch]
 
 
 def _without_body(send: Send) -> Send:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import dataclass
 
 from app.kit.db import Author
 from app.kit.errors import Forbidden
@@ -11,16 +12,27 @@ LOCAL = "local"
 """The author of what is written without a key."""
 
 
-def writer(address: str | None, host: str, origin: str | None, reason: str | None) -> Author:
-    """The author of a write that comes from `address` (the client's), asks for `host` and was made by a page of `origin`
-    (the headers; programs send no Origin). Raises Forbidden.
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Where a request comes from, as far as it can be seen: the client's address, the host it asks for, the page that
+    made it (programs send no Origin), and whether a proxy says that it only passes it on."""
 
-    The host counts too: a page of another site that had its name pointed to 127.0.0.1 would come from this machine, but
-    it would ask for that name. And so does the origin: a form of another site may post without a body to read.
+    address: str | None
+    host: str
+    origin: str | None = None
+    forwarded: bool = False
+
+
+def writer(caller: Caller, reason: str | None) -> Author:
+    """The author of a write by `caller`. Raises Forbidden.
+
+    The host counts because a page of another site that had its name pointed to 127.0.0.1 would come from this machine,
+    but would ask for that name; the origin, because a form of another site may post without a body to read; and what a
+    proxy on this machine passes on may come from anywhere.
     """
-    if origin is not None and not is_loopback(_without_port(origin.partition("://")[2])):
+    if caller.origin is not None and not is_loopback(_without_port(caller.origin.partition("://")[2])):
         raise Forbidden("A page of another site may not write here.")
-    if not is_loopback(address or "") or not is_loopback(_without_port(host)):
+    if caller.forwarded or not is_loopback(caller.address or "") or not is_loopback(_without_port(caller.host)):
         raise Forbidden("Writing is open on the registry's own machine only, as long as there are no API keys.")
     return Author(LOCAL, reason)
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from app.exchange.passages import Document
 from app.kit import records, revisions
 from app.kit.db import Author, Transaction
-from app.kit.errors import Fault, Invalid, RegistryError
+from app.kit.errors import Conflict, Fault, Invalid, RegistryError
 from app.kit.resource import Resource
 
 SEEDER = Author("seed", "loaded from the seed")
@@ -112,38 +112,60 @@ def load(tx: Transaction, lines: Iterable[Line]) -> Report:
     """Bring the registry to what `lines` say, all or nothing, through the one door.
 
     A record that is as the line says is left alone. One that somebody has edited since it was last loaded, or has
-    withdrawn, is kept and reported: the seed never overwrites a person.
+    withdrawn, is kept and reported: the seed never overwrites a person. A line whose name somebody has given to another
+    record is left out and reported, with the lines that refer to it.
     """
     report = Report()
+    lines = list(lines)
     present = {
         resource.plural: _present(tx, resource)
-        for resource in {line.resource.plural: line.resource for line in lines}.values()
+        for resource in {li.resource.plural: li.resource for li in lines}.values()
     }
-    for line in _ordered(list(lines)):
-        _load(tx, line, present[line.resource.plural].get(line.slug), report)
+    absent: set[tuple[str, str]] = set()
+    for line in _ordered(lines):
+        why = _load(tx, line, present[line.resource.plural].get(line.slug), report, absent)
+        if why is not None:
+            report.kept.append(f"{line.resource.plural}/{line.slug}: {why}")
     return report
 
 
-def _load(tx: Transaction, line: Line, row: Any, report: Report) -> None:
-    data = line.data()
+def _load(tx: Transaction, line: Line, row: Any, report: Report, absent: set[tuple[str, str]]) -> str | None:
+    """Load one line, or say why what people have done since speaks against it. `absent` gathers the records of the set
+    that are not there, so that lines which refer to them are left out too."""
+    data, key = line.data(), (line.resource.table.name, line.slug)
+    missing = next((link.key for link in line.resource.plan.links(data) if (link.table.name, link.key) in absent), None)
     if row is None:
-        _within(line, lambda: records.create(tx, line.resource, data))
-        report.created += 1
-        return
-    wanted = _keeping_text(
-        data.model_dump(mode="json", exclude={"slug"}), records.own(line.resource, records.snapshot(line.resource, row))
-    )
-    before = records.own(line.resource, records.snapshot(line.resource, row))
+        why = f"refers to {missing}, which is not there" if missing else _create(tx, line, data)
+        if why is not None:
+            absent.add(key)
+        report.created += why is None
+        return why
     if row.withdrawn_at is not None:
-        report.kept.append(f"{line.resource.plural}/{line.slug}: withdrawn")
-    elif wanted == before:
+        absent.add(key)
+        return "withdrawn"
+    before = records.own(line.resource, records.snapshot(line.resource, row))
+    wanted = _keeping_text(data.model_dump(mode="json", exclude={"slug"}), before)
+    if wanted == before:
         report.unchanged += 1
-    elif row.author != tx.author.name:
-        report.kept.append(f"{line.resource.plural}/{line.slug}: edited by {row.author} in version {row.version}")
-    else:
-        stored = _within(line, lambda: records.change(tx, line.resource, line.slug, lambda _: wanted, records.ANYTHING))
-        report.changed += stored.written
-        report.unchanged += not stored.written
+        return None
+    if row.author != tx.author.name:
+        return f"edited by {row.author} in version {row.version}"
+    if missing:
+        return f"refers to {missing}, which is not there"
+    stored = _within(line, lambda: records.change(tx, line.resource, line.slug, lambda _: wanted, records.ANYTHING))
+    report.changed += stored.written
+    report.unchanged += not stored.written
+    return None
+
+
+def _create(tx: Transaction, line: Line, data: BaseModel) -> str | None:
+    """Create the line's record, unless somebody has given its name or identifier to another: then say to whom."""
+    try:
+        with tx.connection.begin_nested():
+            _within(line, lambda: records.create(tx, line.resource, data))
+    except Conflict as conflict:
+        return conflict.detail
+    return None
 
 
 def _within(line: Line, write: Any) -> records.Stored:

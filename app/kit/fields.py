@@ -87,6 +87,19 @@ def _comma_separated(value: Any) -> Any:
     return [piece for part in parts for piece in (part.split(",") if isinstance(part, str) else [part])]
 
 
+def _digits(value: Any) -> Any:
+    # Pydantic also reads "1_0", "+1" and "1.0" as numbers, and nobody means them in an address.
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,19}", value, re.ASCII):
+        raise PydanticCustomError("whole_number", "A whole number is written in digits alone")
+    return value
+
+
+def _flag(value: Any) -> Any:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise PydanticCustomError("flag", "It is true or false")
+    return value
+
+
 def _distinct(values: list[Any]) -> list[Any]:
     for n, value in enumerate(values):
         if value in values[:n]:
@@ -133,6 +146,8 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_utc
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, examples=["en"])]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2", examples=["CH"])]
 Distinct = AfterValidator(_distinct)
+Digits = BeforeValidator(_digits)
+Flag = Annotated[bool, BeforeValidator(_flag)]
 CommaSeparated = BeforeValidator(_comma_separated)
 
 

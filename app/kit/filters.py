@@ -21,7 +21,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.kit import edtf
 from app.kit.db import table_of
 from app.kit.errors import Invalid
-from app.kit.fields import CommaSeparated, EdtfDate, Moment
+from app.kit.fields import CommaSeparated, Digits, EdtfDate, Flag, Moment
 from app.kit.text import is_id
 from app.kit.vocabularies import Vocabulary
 
@@ -134,12 +134,12 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(default=50, ge=1, le=200, description="Records a page, 1 to 200.")
+    limit: Annotated[int, Digits] = Field(default=50, ge=1, le=200, description="Records a page, 1 to 200.")
     cursor: str | None = Field(default=None, description="Where the page begins: taken from `next`, as it is.")
     sort: str | None = Field(
         default=None, description="Order; `-` in front turns it round. Records that lack the key come last."
     )
-    count: bool = Field(default=False, description="Also answer `total`, the number of records in the whole list.")
+    count: Flag = Field(default=False, description="Also answer `total`, the number of records in the whole list.")
     fields: Annotated[list[str] | None, CommaSeparated] = Field(
         default=None, description="Only these fields of each record."
     )
@@ -190,7 +190,10 @@ class Lasting(Windowed):
 
 
 def conditions(query: ListQuery, table: sa.Table) -> list[sa.ColumnElement[bool]]:
-    """What a record must fulfil to be in the list that `query` asks for."""
+    """What a record must fulfil to be in the list that `query` asks for. Raises Invalid for parameters that mean nothing
+    without another."""
+    if getattr(query, "descendants", False) and not any(isinstance(w, Refers) and w.tree for _, w in questions(query)):
+        raise Invalid.parameter("descendants", "alone", "It goes down from a record: name one with another parameter.")
     found = list(_common(query, table))
     children: dict[sa.Table, list[sa.ColumnElement[bool]]] = defaultdict(list)
     for value, where in questions(query):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.kit import records
 from app.kit.db import Transaction
 from app.kit.errors import NotFound
-from app.kit.fields import CommaSeparated
+from app.kit.fields import CommaSeparated, Digits
 from app.kit.resource import Resource
 from app.kit.revisions import TABLE
 
@@ -22,7 +22,7 @@ class HistoryQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(default=50, ge=1, le=200, description="Revisions a page, 1 to 200.")
+    limit: Annotated[int, Digits] = Field(default=50, ge=1, le=200, description="Revisions a page, 1 to 200.")
     cursor: str | None = Field(default=None, pattern=r"^[1-9][0-9]{0,8}$", description="Taken from `next`, as it is.")
 
 
@@ -31,9 +31,11 @@ class ChangesQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    after: int = Field(default=0, ge=0, le=2**63 - 1, description="The last sequence number that you have.")
+    after: Annotated[int, Digits] = Field(
+        default=0, ge=0, le=2**63 - 1, description="The last sequence number that you have."
+    )
     noun: Annotated[list[str] | None, CommaSeparated] = Field(default=None, description="Only these nouns.")
-    limit: int = Field(default=50, ge=1, le=200, description="Changes a page, 1 to 200.")
+    limit: Annotated[int, Digits] = Field(default=50, ge=1, le=200, description="Changes a page, 1 to 200.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,10 @@ class Changes:
     sequence: int
 
 
+COLUMNS = tuple(column for column in TABLE.c if column.name not in ("document", "shape"))
+"""A revision without its snapshot, which a list does not show."""
+
+
 def entry(row: Any) -> dict[str, Any]:
     """A revision without its snapshot."""
     return {
@@ -69,7 +75,7 @@ def of_record(tx: Transaction, resource: Resource[Any], key: str, query: History
     """The revisions of a record, withdrawn or not, newest first. Raises NotFound."""
     row = records.locate(tx, resource, key)
     statement = (
-        sa.select(TABLE).where(TABLE.c.record_id == row.id).order_by(TABLE.c.version.desc()).limit(query.limit + 1)
+        sa.select(*COLUMNS).where(TABLE.c.record_id == row.id).order_by(TABLE.c.version.desc()).limit(query.limit + 1)
     )
     if query.cursor is not None:
         statement = statement.where(TABLE.c.version < int(query.cursor))
@@ -90,7 +96,7 @@ def revision(tx: Transaction, resource: Resource[Any], key: str, version: int) -
 def changes(tx: Transaction, query: ChangesQuery) -> Changes:
     """Every write after `query.after`, in commit order, withdrawals included. Numbers have no gaps, and a number that
     is seen has none below it still to come: the clock's row lock is held until the commit."""
-    statement = sa.select(TABLE).where(TABLE.c.seq > query.after).order_by(TABLE.c.seq).limit(query.limit + 1)
+    statement = sa.select(*COLUMNS).where(TABLE.c.seq > query.after).order_by(TABLE.c.seq).limit(query.limit + 1)
     if query.noun is not None:
         statement = statement.where(TABLE.c.noun.in_(query.noun))
     rows = tx.execute(statement).all()

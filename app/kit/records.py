@@ -213,6 +213,18 @@ def create(tx: Transaction, resource: Resource[In], data: In, *, slug: str | Non
     return _write(tx, resource, data, meta, Action.created, before=None)
 
 
+def hold(tx: Transaction, resource: Resource[Any], keys: Iterable[str]) -> None:
+    """Make other writers of these records wait, in the order of the ids. (PostgreSQL; SQLite has one writer.)"""
+    named = sorted(set(keys))
+    if len(named) > 1:
+        table = resource.table
+        where = sa.or_(
+            table.c.id.in_([UUID(key) for key in named if is_id(key)]),
+            table.c.slug.in_([key for key in named if not is_id(key)]),
+        )
+        tx.execute(sa.select(table.c.id).where(where).order_by(table.c.id).with_for_update())
+
+
 def change(tx: Transaction, resource: Resource[Any], key: str, edit: Edit, expected: Expected) -> Stored:
     """The record after `edit`, a function from its present snapshot to the one that is wanted.
 
@@ -224,7 +236,7 @@ def change(tx: Transaction, resource: Resource[Any], key: str, edit: Edit, expec
         raise gone(tx, resource, row)
     check(tx, row, expected)
     before = snapshot(resource, row)
-    data = validated(resource, _without_common(resource, tx, row, edit(before), before))
+    data = validated(resource, _without_common(resource, edit(before), before))
     meta = {name: before[name] for name in COMMON} | {"version": row.version + 1, "updated_at": tx.now}
     return _write(tx, resource, data, meta, Action.changed, before=row)
 
@@ -373,23 +385,15 @@ def _derived(tx: Transaction, resource: Resource[In], data: In) -> str:
     return next(numbered for n in range(2, len(taken) + 3) if (numbered := f"{slug}-{n}") not in taken)
 
 
-def _without_common(
-    resource: Resource[Any], tx: Transaction, row: sa.Row[Any], wanted: Snapshot, before: Snapshot
-) -> Snapshot:
-    """What the client wrote, without the read-only fields that GET showed it. One that it changed is refused."""
-    faults = []
-    kept = dict(wanted)
-    computed: Mapping[str, Any] = {}
-    if resource.computed and any(name in kept for name in resource.computed_fields):
-        computed = msgspec.to_builtins(resource.computed(tx, [row.id]).get(row.id, {}))
-    for name, value in {**{name: before[name] for name in COMMON}, **computed}.items():
-        if name in kept and kept.pop(name) != value:
-            faults.append(
-                Fault("read_only", "This field is kept by the registry and cannot be set.", pointer=f"/{name}")
-            )
-    if faults:
+def _without_common(resource: Resource[Any], wanted: Snapshot, before: Snapshot) -> Snapshot:
+    """What the client wrote, without the read-only fields that it left as they are. One that it changed is refused."""
+    changed = [name for name in COMMON if name in wanted and wanted[name] != before[name]]
+    changed += [name for name in resource.computed_fields if name in wanted]
+    if changed:
+        message = "This field is kept by the registry and cannot be set."
+        faults = [Fault("read_only", message, pointer=f"/{name}") for name in changed]
         raise Invalid("The record holds read-only fields with other values than the registry's.", faults=faults)
-    return kept
+    return {name: value for name, value in wanted.items() if name not in COMMON}
 
 
 def resolve(tx: Transaction, links: Iterable[Link], standing: Snapshot) -> Targets:

@@ -34,7 +34,7 @@ def picked(resource: Resource[Any], bodies: Sequence[bytes], names: Sequence[str
     """The records, or of each only the fields `names`. Raises Malformed for a name that is no field."""
     if names is None:
         return [msgspec.Raw(body) for body in bodies]
-    known = resource.read.model_fields
+    known = [*resource.read.model_fields, "withdrawn_at"]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise Malformed(

@@ -469,6 +469,8 @@ def test_a61_computed_fields_are_refused_through_every_verb(
     computed = {"last_reviewed": "1999", "next_review_due": "1999-01-01", "review_status": "current"}
     with same(client, database):
         for write in every_write(wire, collaboration, "sample", without_slug(full("collaborations")) | computed):
+            if write.verb.lower().endswith("put"):  # what GET answered can be sent back, however old
+                continue
             found = pointers(refused(write.answer, 422, "invalid"))
             assert sorted(map(str, found)) == sorted(f"{write.prefix}/{name}" for name in computed), write.verb
 
@@ -505,7 +507,7 @@ def test_unknown_fields_of_a_batch_are_refused(
                      id="A12-withdraw-without-a-record"),
         pytest.param({"verb": "restore", "noun": "organizations"}, "/operations/1/record",
                      id="A12-restore-without-a-record"),
-        pytest.param({"verb": "create", "noun": "organizations"}, "/operations/1/body/name", id="A12-create-without-a-body"),
+        pytest.param({"verb": "create", "noun": "organizations"}, "/operations/1/body", id="A12-create-without-a-body"),
         pytest.param({"verb": "upsert", "noun": "organizations", "body": {}}, "/operations/1/verb", id="A16-unknown-verb"),
     ],
 )  # fmt: skip

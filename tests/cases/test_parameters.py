@@ -447,7 +447,7 @@ def test_a15_tags_in_several_headers_are_one_list(client: httpx.Client, database
         refused(wire.request("PATCH", at, headers=[JSON, new, ANY], body=b"{}"), 400, "malformed-request")
 
 
-@pytest.mark.parametrize("version", ["abc", "0", "-1", "1e3", '"v1"', "v1", "", " *", "１", "9" * 20, "1\n"])
+@pytest.mark.parametrize("version", ["abc", "0", "-1", "1e3", 'W/"v1"', '"s1"', "v1", "", " *", "１", "9" * 20, "1\n"])
 def test_a15_a_batch_names_versions_as_strictly(client: httpx.Client, database: Database, version: str) -> None:
     record = organization(client)["slug"]
     with same(client, database):

@@ -208,7 +208,7 @@ PATHS = [
     pytest.param("/docs/assets/..%5C__init__.py", 404, id="A59-backslash-out-of-the-files"),
     pytest.param("/docs/assets//etc/passwd", 404, id="A59-absolute-file"),
     pytest.param("/docs/assets/%00", 404, id="A59-nul-as-a-file"),
-    pytest.param("/docs/assets/%FF", 404, id="A59-byte-ff-as-a-file"),
+    pytest.param("/docs/assets/%FF", 400, id="A59-byte-ff-as-a-file"),
     pytest.param("/docs/assets/" + "a" * 5_000, 404, id="A59-long-file"),
     pytest.param("/docs/assets/", 404, id="A59-folder"),
     pytest.param("*", 404, id="A19-star"),
@@ -386,7 +386,8 @@ def test_a38_what_a_proxy_says_of_itself_changes_no_address(client: httpx.Client
     organization(client)
     proxied = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "evil.example"), ("X-Forwarded-Prefix", "/evil")]
     body = json.dumps(organization.draft(client)).encode()
-    created = wire.request("POST", ONE, headers=[JSON, *proxied], body=body)
+    assert wire.request("POST", ONE, headers=[JSON, *proxied], body=body).status == 403  # it may come from anywhere
+    created = wire.request("POST", ONE, headers=[JSON, proxied[2]], body=body)
     assert (created.status, str(created.header("location")).startswith(f"{ONE}/")) == (201, True)
     page = wire.request("GET", f"{ONE}?limit=1", headers=proxied)
     assert page.json()["next"].startswith(f"{ONE}?")

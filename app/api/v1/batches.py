@@ -9,14 +9,13 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api import deps, openapi
-from app.api.crud import merge
+from app.api import conditional, deps, openapi
 from app.api.strict import JSON, StrictRoute, read_object
 from app.api.v1 import RESOURCES
-from app.kit import records
+from app.kit import edits, records
 from app.kit.db import Transaction
-from app.kit.errors import Invalid, RegistryError
-from app.kit.fields import Key, Part
+from app.kit.errors import Fault, Invalid, Malformed, RegistryError
+from app.kit.fields import Flag, Key, Part
 from app.kit.records import Expected, Stored
 from app.kit.resource import Resource
 from app.kit.vocabularies import Vocabulary
@@ -43,8 +42,9 @@ class Operation(Part):
     record: Key | None = Field(default=None, description="Slug or id; not with `create`.")
     if_match: str | None = Field(
         default=None,
-        pattern=r"^(\*|[1-9][0-9]{0,17})$",
-        description="The version it must be at, or `*`. Needed except for `create` and `restore`.",
+        max_length=1000,
+        description="What the header If-Match says elsewhere: an ETag (or its version's bare number), or `*`. "
+        "Needed for `put`, `patch` and `withdraw`.",
     )
     body: dict[str, Any] | None = None
 
@@ -60,12 +60,13 @@ class BatchQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    dry_run: bool = Field(default=False, description="Run everything, answer the same, and leave nothing behind.")
+    dry_run: Flag = Field(default=False, description="Run everything, answer the same, and leave nothing behind.")
 
 
 ABOUT = """\
-Up to 200 writes in one transaction: either all are stored or none is. The first that fails is answered as its problem, the
-pointers in it below `/operations/<n>`. With `dry_run=true` the same code runs and is rolled back."""
+Up to 200 writes in one transaction: either all are stored or none is. The first that fails is answered as its problem:
+`operation` is its number, and the pointers lie below `/operations/<n>`. With `dry_run=true` the same code runs and is
+rolled back."""
 RESULTS: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -107,54 +108,85 @@ async def run_batch(request: Request) -> Response:
 
 
 def _run(tx: Transaction, batch: Batch) -> list[dict[str, Any]]:
-    results = []
     for n, operation in enumerate(batch.operations):
         _check(operation, f"/operations/{n}")
-        try:
-            stored = _one(tx, operation)
-        except RegistryError as error:
-            body = f"/operations/{n}/body"
-            raise error.under(body) from None
-        results.append(
-            {
-                "noun": operation.noun,
-                "slug": stored.slug,
-                "id": str(stored.id),
-                "version": stored.version,
-                "written": stored.written,
-            }
-        )
-    return results
+    _hold(tx, batch)
+    return [_result(operation, _numbered(tx, n, operation)) for n, operation in enumerate(batch.operations)]
+
+
+def _numbered(tx: Transaction, n: int, operation: Operation) -> Stored:
+    """The operation, its errors told as those of operation `n`."""
+    try:
+        return _one(tx, operation)
+    except RegistryError as error:
+        error.under(f"/operations/{n}/body")
+        error.faults = error.faults or (Fault("failed", error.detail, pointer=f"/operations/{n}"),)
+        error.extra = {**error.extra, "operation": n}
+        raise
+
+
+def _result(operation: Operation, stored: Stored) -> dict[str, Any]:
+    return {
+        "noun": operation.noun, "slug": stored.slug, "id": str(stored.id), "version": stored.version,
+        "written": stored.written,
+    }  # fmt: skip
+
+
+# What each verb takes and needs, beside the noun.
+_TAKES: dict[Verb, tuple[frozenset[str], frozenset[str]]] = {
+    Verb.create: (frozenset({"body"}), frozenset({"body"})),
+    Verb.put: (frozenset({"record", "if_match", "body"}), frozenset({"record", "body"})),
+    Verb.patch: (frozenset({"record", "if_match", "body"}), frozenset({"record", "body"})),
+    Verb.withdraw: (frozenset({"record", "if_match"}), frozenset({"record"})),
+    Verb.restore: (frozenset({"record", "if_match"}), frozenset({"record"})),
+}
 
 
 def _check(operation: Operation, pointer: str) -> None:
-    """What the type of an operation does not say. Raises Invalid."""
+    """What the type of an operation does not say. Raises Invalid; nothing is dropped in silence."""
     if operation.noun not in _NOUNS:
         raise Invalid.at(f"{pointer}/noun", "unknown_noun", f"There is no noun {operation.noun[:50]!r}.")
-    if operation.record is None and operation.verb is not Verb.create:
-        raise Invalid.at(f"{pointer}/record", "missing", f"To {operation.verb} you must name the record.")
+    given = {name for name in ("record", "if_match", "body") if getattr(operation, name) is not None}
+    takes, needs = _TAKES[operation.verb]
+    for name in sorted(given - takes):
+        raise Invalid.at(f"{pointer}/{name}", "unused", f"`{operation.verb}` does not take `{name}`.")
+    for name in sorted(needs - given):
+        raise Invalid.at(f"{pointer}/{name}", "missing", f"`{operation.verb}` needs `{name}`.")
+    _expected(operation.if_match, f"{pointer}/if_match")
+
+
+def _hold(tx: Transaction, batch: Batch) -> None:
+    """Take hold of all records at once, in one order: two batches of the same records then wait for each other instead
+    of each for what the other has."""
+    for noun in sorted({operation.noun for operation in batch.operations}):
+        keys = {operation.record for operation in batch.operations if operation.noun == noun and operation.record}
+        records.hold(tx, _NOUNS[noun], keys)
 
 
 def _one(tx: Transaction, operation: Operation) -> Stored:
-    resource = _NOUNS[operation.noun]
-    body = operation.body or {}
+    resource, body = _NOUNS[operation.noun], operation.body or {}
     if operation.verb is Verb.create or operation.record is None:
         return records.create(tx, resource, records.validated(resource, body))
-    return _WRITES[operation.verb](tx, resource, operation.record, body, _expected(operation.if_match))
+    return _WRITES[operation.verb](tx, resource, operation.record, body, _expected(operation.if_match, ""))
 
 
-def _expected(text: str | None) -> Expected:
+def _expected(text: str | None, pointer: str) -> Expected:
+    """The versions that `if_match` accepts: `7`, `"v7"`, a list of such tags, or `*`. Raises Invalid."""
     if text is None or text == "*":
         return None if text is None else records.ANYTHING
-    return frozenset({int(text)})
+    try:
+        found = conditional.versions(f'"v{text}"' if text.isascii() and text.isdigit() else text)
+    except Malformed:
+        found = frozenset()
+    if not found or found == records.ANYTHING:
+        raise Invalid.at(pointer, "if_match", 'It is a version such as 7, an ETag such as "v7", or *.')
+    return found
 
 
 _Write = Callable[[Transaction, Resource[Any], str, dict[str, Any], Expected], Stored]
 _WRITES: dict[Verb, _Write] = {
-    Verb.put: lambda tx, noun, key, body, expected: records.change(tx, noun, key, lambda _: body, expected),
-    Verb.patch: lambda tx, noun, key, body, expected: records.change(
-        tx, noun, key, lambda old: merge(old, body), expected
-    ),
+    Verb.put: lambda tx, noun, key, body, expected: records.change(tx, noun, key, edits.replaced(noun, body), expected),
+    Verb.patch: lambda tx, noun, key, body, expected: records.change(tx, noun, key, edits.patched(body), expected),
     Verb.withdraw: lambda tx, noun, key, _, expected: records.withdraw(tx, noun, key, expected),
     Verb.restore: lambda tx, noun, key, _, expected: records.restore(tx, noun, key, expected),
 }

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.kit.fields import Distinct, Key, Language, Name, Prose, RecordIn, RecordOut, Uri
+from app.kit.fields import Distinct, Flag, Key, Language, Name, Prose, RecordIn, RecordOut, Uri
 from app.kit.filters import ListQuery, Refers
 from app.kit.resource import Reference, Resource
 from app.kit.rules import acyclic
@@ -39,7 +39,7 @@ class CollaborationTypeQuery(ListQuery):
     """Which collaboration types."""
 
     broader: Annotated[Key | None, Refers(CollaborationType.broader_id, tree=CollaborationType.broader_id)] = None
-    descendants: bool = Field(default=False, description="With `broader`: at any depth.")
+    descendants: Flag = Field(default=False, description="With `broader`: at any depth.")
 
 
 RESOURCE = Resource(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Key, Note, Part, Prose, RecordIn, RecordOut, Title
+from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Flag, Key, Note, Part, Prose, RecordIn, RecordOut, Title
 from app.kit.filters import Among, Equals, Lasting, Overlaps, Refers
 from app.kit.resource import Reference, Resource
 from app.kit.rules import acyclic
@@ -82,7 +82,7 @@ class CollaborationQuery(Lasting):
     span = Overlaps(Collaboration, "period")
 
     type: Annotated[Key | None, Refers(Collaboration.type_id, tree=CollaborationType.broader_id)] = None
-    descendants: bool = Field(default=False, description="With `type` or `part_of`: at any depth.")
+    descendants: Flag = Field(default=False, description="With `type` or `part_of`: at any depth.")
     status: Annotated[list[CollaborationStatus] | None, CommaSeparated, Distinct, Equals(Collaboration.status)] = None
     organization: Annotated[Key | None, Among(Refers(CollaborationParticipant.organization_id))] = Field(
         default=None, description="One of the participants; with `role`: in this role."

@@ -11,6 +11,7 @@ from app.kit.fields import (
     Country,
     Distinct,
     EdtfDate,
+    Flag,
     Key,
     Language,
     Name,
@@ -72,9 +73,9 @@ class OrganizationQuery(ListQuery):
     """Which organizations."""
 
     kind: Annotated[list[OrganizationKind] | None, CommaSeparated, Distinct, Equals(Organization.kind)] = None
-    country: Annotated[list[Country] | None, CommaSeparated, Equals(Organization.country)] = None
+    country: Annotated[list[Country] | None, CommaSeparated, Distinct, Equals(Organization.country)] = None
     part_of: Annotated[Key | None, Refers(Organization.part_of_id, tree=Organization.part_of_id)] = None
-    descendants: bool = Field(default=False, description="With `part_of`: at any depth.")
+    descendants: Flag = Field(default=False, description="With `part_of`: at any depth.")
 
 
 RESOURCE = Resource(
