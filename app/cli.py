@@ -6,14 +6,16 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.api.v1 import RESOURCES
 from app.exchange import documents, passages
-from app.kit import migrations, records
-from app.kit.db import make_engine
+from app.kit import backfill, migrations, records
+from app.kit.db import Author, Transaction, make_engine
 from app.kit.errors import RegistryError
 from app.settings import MIGRATIONS, SEED, Settings
 
@@ -85,9 +87,15 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _migrate(_: argparse.Namespace, settings: Settings) -> int:
-    migrations.migrate(settings.database_url, MIGRATIONS)
+    migrations.migrate(settings.database_url, MIGRATIONS, then=_complete)
     print("The schema is at its newest revision.")
     return 0
+
+
+def _complete(connection: Connection) -> None:
+    made = backfill.complete(Transaction(connection, datetime.now(UTC), Author("migration")), RESOURCES)
+    if made:
+        print(f"{made} past states were made of the history.")
 
 
 def _seed(options: argparse.Namespace, settings: Settings) -> int:

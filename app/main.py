@@ -12,10 +12,12 @@ from fastapi import FastAPI
 from app.api import deprecations, openapi, ops, problems
 from app.api.crud import crud_router
 from app.api.deprecations import DEPRECATIONS, Deprecation
-from app.api.v1 import RESOURCES, batches, changes
+from app.api.v1 import RESOURCES, batches, changes, provenance
+from app.api.v1.citations import RecordCitationQuery
 from app.api.verbs import Verbs, VerbsLayer
 from app.exchange.documents import examples
 from app.kit import history, migrations, records
+from app.kit.fields import AsOfQuery
 from app.settings import MIGRATIONS, SEED, Settings
 
 TAGS = (
@@ -56,12 +58,19 @@ def create_app(
     app.state.settings = settings
     app.state.database = records.open_database(settings.database_url, pool_size=settings.pool_size, clock=clock)
     app.state.resources = RESOURCES
-    app.state.schemas = (batches.Batch, batches.BatchQuery, history.ChangesQuery)
+    app.state.schemas = (
+        batches.Batch, batches.BatchQuery, history.ChangesQuery, AsOfQuery, RecordCitationQuery, provenance.DisagreementQuery,
+    )  # fmt: skip
     app.state.deprecations = deprecations.table(deprecated)
     app.state.verbs = Verbs(app)
     problems.install(app)
     by_table = {resource.table.name: resource for resource in RESOURCES}
-    for router in (*(crud_router(resource, by_table) for resource in RESOURCES), changes.router, batches.router):
+    for router in (
+        *(crud_router(resource, by_table) for resource in RESOURCES),
+        provenance.router,
+        changes.router,
+        batches.router,
+    ):
         app.include_router(router)
     ops.install(app)
     app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)

@@ -12,7 +12,8 @@ from sqlalchemy.engine import Connection
 
 import app.api.v1  # noqa: F401  # every noun's table
 from app.kit import revisions  # noqa: F401
-from app.kit.db import Base, UtcDateTime, make_engine
+from app.kit.db import Base, UtcDateTime
+from app.kit.migrations import alone
 from app.settings import Settings
 
 
@@ -40,6 +41,5 @@ given = context.config.attributes.get("connection")
 if given is not None:
     run(given)
 else:
-    engine = make_engine(Settings.from_environment(os.environ).database_url, pool_size=1).execution_options(writes=True)
-    with engine.begin() as own:
+    with alone(Settings.from_environment(os.environ).database_url) as own:
         run(own)

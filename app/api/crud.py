@@ -35,7 +35,7 @@ class NounRouter(APIRouter):
         return Match.NONE, {}
 
 
-def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRouter:  # noqa: C901  # nine routes in a row
+def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRouter:  # noqa: C901  # eleven routes in a row
     """All ordinary routes of a noun. `resources` is where `include` finds the others."""
     router = NounRouter(prefix=f"/v1/{resource.plural}", tags=[resource.plural], route_class=StrictRoute)
     record_path = f"/{{{resource.key_name}}}"
@@ -44,7 +44,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
 
     @router.get("", **about.browse)
     async def browse(request: Request) -> Response:
-        return await _browse(request, resource, resources, deps.query(request, resource.query))
+        return await browse_list(request, resource, resources, deps.query(request, resource.query))
 
     @router.post("", **about.create)
     async def create(request: Request) -> Response:
@@ -102,6 +102,19 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
         tag = conditional.etag(int(version))
         return deps.not_modified(tag) if conditional.unchanged(request, tag) else deps.answer(body, tag)
 
+    @router.get(f"{record_path}/revisions/{{version}}/diff", **about.diff)
+    async def diff(request: Request, version: Annotated[str, VERSION], record: str = by_key) -> Response:
+        against = deps.query(request, history.DiffQuery).against
+        body = await deps.reading(request, lambda tx: history.diff(tx, resource, record, int(version), against))
+        tag = conditional.etag(int(version))
+        return deps.not_modified(tag) if conditional.unchanged(request, tag) else deps.answer(body, tag)
+
+    @router.post(f"{record_path}/revisions/{{version}}/restore", **about.bring_back)
+    async def bring_back(request: Request, version: Annotated[str, VERSION], record: str = by_key) -> Response:
+        author, expected = deps.author(request), conditional.expected(request)
+        work = lambda tx: history.bring_back(tx, resource, record, int(version), expected)  # noqa: E731
+        return _answer(await deps.writing(request, work, author))
+
     return router
 
 
@@ -113,13 +126,13 @@ async def _fetch(
 ) -> Response:
     def work(tx: Transaction) -> tuple[bytes, str]:
         stored = records.fetch(tx, resource, key)
-        depends = resource.computed is not None or bool(query.include)
+        depends = bool(resource.computed or query.include)
         tag = conditional.etag(stored.version, tx.sequence() if depends else None, _day(tx, resource))
         if conditional.unchanged(request, tag):
             return b"", tag
         return _shaped(tx, resource, resources, stored.body, query), tag
 
-    body, tag = await deps.reading(request, work)
+    body, tag = await deps.reading(request, work, query.as_of)
     return deps.answer(body, tag) if body else deps.not_modified(tag)
 
 
@@ -135,8 +148,19 @@ def _shaped(
     return msgspec.json.encode(shown)[:-1] + b',"included":' + included + b"}"
 
 
-async def _browse(request: Request, resource: Resource[Any], resources: views.Resources, query: ListQuery) -> Response:
+async def browse_list(
+    request: Request,
+    resource: Resource[Any],
+    resources: views.Resources,
+    query: ListQuery,
+    of: tuple[Resource[Any], str] | None = None,
+) -> Response:
+    """A page of the list that `query` asks for. `of`: the record (its noun and key) to which the list belongs, which must be
+    there."""
+
     def work(tx: Transaction) -> tuple[Page | None, list[Any], Any, str]:
+        if of is not None:
+            records.fetch(tx, *of)
         tag = conditional.etag(sequence=tx.sequence(), day=_day(tx, resource))
         if conditional.unchanged(request, tag):
             return None, [], None, tag
@@ -145,7 +169,7 @@ async def _browse(request: Request, resource: Resource[Any], resources: views.Re
         extra = views.included(tx, resources, resource, page.items, query.include) if query.include else None
         return page, items, extra, tag
 
-    page, items, extra, tag = await deps.reading(request, work)
+    page, items, extra, tag = await deps.reading(request, work, query.as_of)
     if page is None:
         return deps.not_modified(tag)
     return list_answer(items, next_page(request, page.next), tag, total=page.total, included=extra)
@@ -168,7 +192,7 @@ def next_page(request: Request, position: str | int | None, parameter: str = "cu
 
 def _day(tx: Transaction, resource: Resource[Any]) -> str | None:
     """Today, for nouns whose computed fields the calendar moves."""
-    return tx.today.strftime("%Y%m%d") if resource.computed is not None else None
+    return tx.today.strftime("%Y%m%d") if resource.by_day else None
 
 
 def _answer(stored: Stored) -> Response:

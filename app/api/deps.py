@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date, datetime
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -12,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from app.api.strict import read_query
 from app.auth import policy
+from app.kit import past
 from app.kit.db import Author, Database, Work
 from app.kit.errors import Fault, Invalid, Malformed
 from app.kit.text import clean
@@ -32,9 +34,11 @@ def settings(request: Request) -> Settings:
     return found
 
 
-async def reading(request: Request, work: Work[T]) -> T:
-    """Run `work` on a snapshot, on another thread: one hop for the whole request."""
-    return await asyncio.wrap_future(database(request).submit_read(work))
+async def reading(request: Request, work: Work[T], as_of: int | date | datetime | None = None) -> T:
+    """Run `work` on a snapshot, on another thread: one hop for the whole request. With `as_of`: on the registry as it
+    stood then. Raises Invalid where that lies ahead."""
+    then = work if as_of is None else lambda tx: work(past.at(tx, as_of))
+    return await asyncio.wrap_future(database(request).submit_read(then))
 
 
 async def writing(request: Request, work: Work[T], author: Author, *, dry_run: bool = False) -> T:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
+from pydantic_core import to_jsonable_python
 
 from app.api.problems import MEDIA_TYPE, TYPES, Problem
 from app.kit import views
-from app.kit.history import HistoryQuery
+from app.kit.diff import Change
+from app.kit.history import DiffQuery, HistoryQuery
 from app.kit.resource import COMMON, Resource
 from app.kit.revisions import Action
 from app.kit.views import RecordQuery
@@ -240,6 +242,24 @@ class Operations:
             f"get{self.one}Revision", f"Get a revision of {self.a}", text, responses, parameters=[IF_NONE_MATCH]
         )
 
+    @property
+    def diff(self) -> dict[str, Any]:
+        text = "In what a revision differs from the one before it, or from another: place by place, the items of lists aligned."
+        responses = {200: ok("The differences.", ref("Diff")), 304: NOT_MODIFIED, **problems((*READ, "not-found"))}
+        return operation(
+            f"diff{self.one}Revisions", f"Compare two revisions of {self.a}", text, responses,
+            parameters=[IF_NONE_MATCH], query=DiffQuery,
+        )  # fmt: skip
+
+    @property
+    def bring_back(self) -> dict[str, Any]:
+        text = "Make the record again what it was in this revision: a new revision, under the same rules as any write."
+        responses = {200: ok("The record.", self.out), **problems((*CONDITIONAL_WRITE, "not-found"))}
+        return operation(
+            f"restore{self.one}Revision", f"Restore a revision of {self.a}", text, responses,
+            parameters=[IF_MATCH, CHANGE_REASON],
+        )  # fmt: skip
+
 
 NOT_MODIFIED = {"description": "Not modified: your copy still holds.", "headers": ETAG}
 
@@ -264,6 +284,37 @@ REVISION: dict[str, Any] = {
     },
     "required": ["sequence", "noun", "id", "slug", "version", "action", "at", "author", "reason", "changed"],
 }
+
+
+DIFF: dict[str, Any] = {
+    "type": "object",
+    "title": "Diff",
+    "description": "In what one revision of a record differs from another.",
+    "properties": {
+        "noun": {"type": "string"},
+        "id": {"type": "string", "format": "uuid"},
+        "slug": {"type": "string"},
+        "from": {"type": "integer", "description": "The older version; 0: nothing."},
+        "to": {"type": "integer"},
+        "changes": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "pointer": {
+                        "type": "string", "format": "json-pointer",
+                        "description": "RFC 6901, into the newer record; of what was removed into the older one.",
+                    },
+                    "change": TypeAdapter(Change).json_schema(),
+                    "was": {},
+                    "now": {},
+                },
+                "required": ["pointer", "change", "was", "now"],
+            },
+        },
+    },
+    "required": ["noun", "id", "slug", "from", "to", "changes"],
+}  # fmt: skip
 
 
 def page_of(items: Mapping[str, Any], description: str) -> dict[str, Any]:
@@ -295,6 +346,7 @@ def schemas(resources: Iterable[Resource[Any]], others: Sequence[type[BaseModel]
     _, definitions = models_json_schema([(cls, "validation") for cls in (*classes, *others)], ref_template=_REF)
     found: dict[str, Any] = dict(definitions["$defs"])
     found["Revision"] = REVISION
+    found["Diff"] = DIFF
     found["RevisionPage"] = page_of(ref("Revision"), "A page of revisions, the newest first.")
     for noun in nouns:
         found |= _of_noun(found, noun, Operations(noun).one)
@@ -377,7 +429,7 @@ def build(
         description=app.description, routes=app.routes, tags=app.openapi_tags,
     )  # fmt: skip
     operations = [item for path in document["paths"].values() for item in path.values()]
-    queries: list[type[BaseModel]] = [RecordQuery, HistoryQuery, *(noun.query for noun in resources)]
+    queries: list[type[BaseModel]] = [RecordQuery, HistoryQuery, DiffQuery, *(noun.query for noun in resources)]
     found = schemas(resources, [Problem, *queries, *app.state.schemas])
     asked = {item["x-query"] for item in operations if "x-query" in item}
     for item in operations:
@@ -418,7 +470,7 @@ def _finish_noun(paths: dict[str, Any], noun: Resource[Any], example: Mapping[st
     allowed = {
         "sort": {"type": "string", "enum": [sign + name for name in noun.sorts for sign in ("", "-")]},
         "fields": {"type": "array", "items": {"type": "string", "enum": [*noun.read.model_fields, "withdrawn_at"]}},
-        "include": {"type": "array", "items": {"type": "string", "enum": list(views.paths(noun))}},
+        "include": {"type": "array", "items": {"type": "string", "enum": views.includable(noun)}},
     }
     for item in (paths[collection]["get"], paths[record]["get"]):
         for parameter in item["parameters"]:
@@ -443,7 +495,8 @@ def _show_example(
 
 def _defaults(cls: type[BaseModel]) -> dict[str, Any]:
     optional = {name: info for name, info in cls.model_fields.items() if not info.is_required()}
-    return {name: info.get_default(call_default_factory=True, validated_data={}) for name, info in optional.items()}
+    defaults = {name: info.get_default(call_default_factory=True, validated_data={}) for name, info in optional.items()}
+    return cast("dict[str, Any]", to_jsonable_python(defaults))
 
 
 def _parameters(paths: Mapping[str, Any], below: str) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -50,8 +50,12 @@ class Base(DeclarativeBase):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        for column in table_of(cls).c if "__table__" in cls.__dict__ else ():
-            _index(column)
+        if "__table__" in cls.__dict__:
+            table = table_of(cls)
+            for column in table.c:
+                _index(column)
+            if "withdrawn_at" in table.c or parent_of(table) is not None:
+                PAST[table.name] = _past(table)
 
 
 SORTED = {"sorted": True}
@@ -68,6 +72,45 @@ def _index(column: sa.Column[Any]) -> None:
         sa.Index(None, column, table.c.id)
     if column.info.get("filtered"):
         sa.Index(None, column, *([table.c.slug] if "slug" in table.c else []))
+
+
+PAST: dict[str, sa.Table] = {}
+"""For the table of each noun, and of each list in one, the table that keeps its past rows. By the name of the former."""
+
+
+def parent_of(table: sa.Table) -> sa.Column[Any] | None:
+    """The column by which the rows of `table` hang on a record; None where the rows are records, or nothing of a noun."""
+    return next((column for column in table.primary_key if column.foreign_keys), None)
+
+
+def _past(table: sa.Table) -> sa.Table:
+    """The rows of `table` as they were before a write replaced them, complete, with the version of the record that they
+    belong to. A record's say under which numbers of the sequence they stood: from `since` until before `until`.
+    No row refers to another: what it named may be gone, and was there then."""
+    parent = parent_of(table)
+    keys = ("id", "version") if parent is None else (parent.name, "version", "position")
+    extra = {"until": sa.BigInteger} if parent is None else {"version": sa.Integer}
+    past = sa.Table(
+        f"{table.name}_past",
+        table.metadata,
+        *(
+            # The type of a reference follows from the key it names, later: here it must be said.
+            sa.Column(
+                c.name,
+                sa.Uuid() if c.foreign_keys else c.type,
+                primary_key=c.name in keys,
+                nullable=c.nullable,
+                autoincrement=False,
+            )
+            for c in table.c
+        ),
+        *(sa.Column(name, kind, primary_key=name in keys, autoincrement=False) for name, kind in extra.items()),
+    )
+    for name in ("slug", "since", "until") if parent is None else ():
+        sa.Index(None, past.c[name])
+    for index in sorted(table.indexes, key=lambda index: str(index.name)):
+        sa.Index(None, *(past.c[column.name] for column in index.columns))
+    return past
 
 
 # --- column types ---------------------------------------------------------------------------------------------------
@@ -146,6 +189,7 @@ class Record(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, info=SORTED, sort_order=-10)
     withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime, sort_order=90)
     claim: Mapped[str | None] = mapped_column(Key, unique=True, sort_order=90)
+    since: Mapped[int | None] = mapped_column(sa.BigInteger, sort_order=90)  # the number of the write that made it so
     shape: Mapped[str] = mapped_column(sa.String(8), sort_order=91)
     document: Mapped[str] = mapped_column(sa.Text, sort_order=91)
 
@@ -248,6 +292,17 @@ class Author:
     reason: str | None = None
 
 
+class Pending(NamedTuple):
+    """A write that is not numbered yet: the table of the record, and its revision without `seq`."""
+
+    table: sa.Table
+    revision: dict[str, Any]
+
+
+View = Callable[[sa.Executable, Any], tuple[sa.Executable, Any]]
+"""Turns a statement and its parameters into the same question about another state of the registry."""
+
+
 @dataclass(slots=True)
 class Transaction:
     """What a unit of work may use: the connection, the moment it happens at, and who asks for it."""
@@ -255,18 +310,21 @@ class Transaction:
     connection: Connection
     now: datetime
     author: Author
-    pending: list[dict[str, Any]] = field(default_factory=list)  # revisions, written when the work is done
+    pending: list[Pending] = field(default_factory=list)  # revisions, written and numbered when the work is done
+    view: View | None = None  # where it looks: at the present, or at what a view of the past shows
 
     @property
     def today(self) -> date:
         return self.now.date()
 
     def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
+        if self.view is not None:
+            statement, parameters = self.view(statement, parameters)
         return self.connection.execute(statement, parameters)
 
     def sequence(self) -> int:
         """The registry's sequence in the state that this transaction sees."""
-        return int(self.connection.scalar(_SEQUENCE) or 0)
+        return int(self.execute(_SEQUENCE).scalar() or 0)
 
 
 _SEQUENCE = sa.select(table_of(Clock).c.seq)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from app.kit import edtf
@@ -82,6 +91,23 @@ def _utc(moment: datetime) -> datetime:
         raise PydanticCustomError("moment", "In UTC this moment lies outside the years 1 to 9999") from None
 
 
+def _as_of(text: Any) -> Any:
+    """A number of the sequence, a date, or a moment; in an address all three are text."""
+    if not isinstance(text, str):
+        return text
+    if re.fullmatch(r"[0-9]{1,18}", text, re.ASCII):
+        return int(text)
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+            return date.fromisoformat(text)
+        return _utc(_MOMENT.validate_python(text))
+    except ValueError:
+        raise PydanticCustomError(
+            "as_of",
+            "It is a number of the sequence, a date (2024-03-28) or a moment with its zone (2024-03-28T12:00:00Z)",
+        ) from None
+
+
 def _comma_separated(value: Any) -> Any:
     parts = value if isinstance(value, list) else [value]
     return [piece for part in parts for piece in (part.split(",") if isinstance(part, str) else [part])]
@@ -143,12 +169,32 @@ WebAddress = Annotated[str, limited(2_000, _url), Field(json_schema_extra={"form
 Uri = Annotated[str, limited(2_000, _uri), Field(json_schema_extra={"format": "uri", "maxLength": 2_000})]
 Pointer = Annotated[str, limited(200, _pointer), Field(json_schema_extra={"format": "json-pointer", "maxLength": 200})]
 Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_utc)]
+AsOf = Annotated[
+    int | date | datetime,
+    BeforeValidator(_as_of),
+    WithJsonSchema({"type": "string", "examples": ["1042", "2024-03-28", "2024-03-28T12:00:00Z"]}),
+]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, examples=["en"])]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2", examples=["CH"])]
 Distinct = AfterValidator(_distinct)
 Digits = BeforeValidator(_digits)
 Flag = Annotated[bool, BeforeValidator(_flag)]
 CommaSeparated = BeforeValidator(_comma_separated)
+
+
+_MOMENT: TypeAdapter[datetime] = TypeAdapter(Annotated[AwareDatetime, BeforeValidator(_rfc3339)])
+
+
+class AsOfQuery(BaseModel):
+    """Which state of the registry is asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    as_of: AsOf | None = Field(
+        default=None,
+        description="Answer as the registry stood then: a number of the sequence, a moment (RFC 3339 with zone), or a date "
+        "(the end of that day, UTC).",
+    )
 
 
 class Part(BaseModel):

@@ -11,17 +11,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, ClassVar, Protocol, cast
+from typing import Annotated, Any, ClassVar, cast
 from uuid import UUID
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.kit import edtf
 from app.kit.db import table_of
 from app.kit.errors import Invalid
-from app.kit.fields import CommaSeparated, Digits, EdtfDate, Flag, Moment
+from app.kit.fields import AsOfQuery, CommaSeparated, Digits, EdtfDate, Flag, Moment
 from app.kit.text import is_id
 from app.kit.vocabularies import Vocabulary
 
@@ -43,13 +43,24 @@ class Withdrawn(Vocabulary):
     both = "any", "Both."
 
 
-class Where(Protocol):
-    """A kind of question. `child` is the table it asks, where that is not the noun's own."""
+class Where:
+    """A kind of question."""
+
+    __slots__ = ()
 
     @property
-    def child(self) -> sa.Table | None: ...
+    def child(self) -> sa.Table | None:
+        """The table that it asks, where that is not the noun's own."""
+        return None
 
-    def clause(self, value: Any, query: ListQuery) -> sa.ColumnElement[bool]: ...
+    @property
+    def target(self) -> sa.Table | None:
+        """The table of the record that its value names, where it names one."""
+        return None
+
+    def clause(self, value: Any, query: ListQuery, table: sa.Table) -> sa.ColumnElement[bool]:
+        """What a row of `table`, the noun's, must fulfil."""
+        raise NotImplementedError
 
 
 def core(column: Column) -> sa.Column[Any]:
@@ -59,29 +70,27 @@ def core(column: Column) -> sa.Column[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Equals:
+class Equals(Where):
     """column = value, or column IN (values)."""
 
     column: Column
-    child: sa.Table | None = None
 
-    def clause(self, value: Any, query: ListQuery) -> sa.ColumnElement[bool]:  # noqa: ARG002
+    def clause(self, value: Any, query: ListQuery, table: sa.Table) -> sa.ColumnElement[bool]:  # noqa: ARG002
         return core(self.column).in_(value) if isinstance(value, list) else core(self.column) == value
 
 
 @dataclass(frozen=True, slots=True)
-class Refers:
+class Refers(Where):
     """column = the id of the record with this slug or id; with `tree` and `descendants=true`, of any record below it."""
 
     column: Column
     tree: Column | None = None
-    child: sa.Table | None = None
 
     @property
     def target(self) -> sa.Table:
         return next(iter(core(self.column).foreign_keys)).column.table
 
-    def clause(self, value: str, query: ListQuery) -> sa.ColumnElement[bool]:
+    def clause(self, value: str, query: ListQuery, table: sa.Table) -> sa.ColumnElement[bool]:  # noqa: ARG002
         root = named(self.target, value)
         if self.tree is not None and getattr(query, "descendants", False):
             return core(self.column).in_(subtree(self.target, core(self.tree), root))
@@ -89,7 +98,7 @@ class Refers:
 
 
 @dataclass(frozen=True, slots=True)
-class Among:
+class Among(Where):
     """Like `wrapped`, but of the items of a list field: some row of the child table answers it. All questions about one
     child table ask the same row, so that `organization=ilo&role=speaker` finds where the ILO speaks."""
 
@@ -99,8 +108,12 @@ class Among:
     def child(self) -> sa.Table | None:
         return core(self.wrapped.column).table
 
-    def clause(self, value: Any, query: ListQuery) -> sa.ColumnElement[bool]:
-        return self.wrapped.clause(value, query)
+    @property
+    def target(self) -> sa.Table | None:
+        return self.wrapped.target
+
+    def clause(self, value: Any, query: ListQuery, table: sa.Table) -> sa.ColumnElement[bool]:
+        return self.wrapped.clause(value, query, table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +130,23 @@ class Overlaps:
         return sa.and_(columns[f"{self.name}_{begins}"] <= end, columns[f"{self.name}_{ends}"] >= start)
 
 
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """The time between two EDTF dates of `model`, when something began to be and when it ceased. A missing begin leaves open
+    when that was, so it is never certain; what has no end is still there."""
+
+    model: Any
+    begin: str
+    end: str
+
+    def within(self, start: date, end: date, match: Match) -> sa.ColumnElement[bool]:
+        columns = table_of(self.model).c
+        begins, ends = ("begun", "ended") if match is Match.certain else ("earliest", "latest")
+        begun, ended = columns[f"{self.begin}_{begins}"], columns[f"{self.end}_{ends}"]
+        there = begun <= end if match is Match.certain else sa.or_(begun.is_(None), begun <= end)
+        return sa.and_(there, sa.or_(ended.is_(None), ended >= start))
+
+
 def named(table: sa.Table, key: str) -> sa.ColumnElement[bool]:
     """The record of `table` that `key` (a slug or an id) names."""
     return table.c.id == UUID(key) if is_id(key) else table.c.slug == key
@@ -129,10 +159,8 @@ def subtree(table: sa.Table, parent: sa.Column[Any], root: sa.ColumnElement[bool
     return sa.select(tree.union(sa.select(below.c.id).join(tree, below.c[parent.name] == tree.c.id)).c.id)
 
 
-class ListQuery(BaseModel):
+class ListQuery(AsOfQuery):
     """The parameters that every list understands."""
-
-    model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[int, Digits] = Field(default=50, ge=1, le=200, description="Records a page, 1 to 200.")
     cursor: str | None = Field(default=None, description="Where the page begins: taken from `next`, as it is.")
@@ -154,19 +182,36 @@ class ListQuery(BaseModel):
     )
 
 
-class Windowed(ListQuery):
-    """A list with a window of time for the noun's main date. `span` names it."""
+class Timed(ListQuery):
+    """A list of what has its time in the world. `span` says which columns hold it."""
 
-    span: ClassVar[Overlaps]
+    span: ClassVar[Overlaps | Lifetime]
 
-    from_: EdtfDate | None = Field(default=None, alias="from", description="Begin of the window: an EDTF date.")
-    to: EdtfDate | None = Field(default=None, description="End of the window: an EDTF date.")
+    at: EdtfDate | None = Field(
+        default=None, description="What was so in the world at this EDTF date, as far as it is known (see `as_of`)."
+    )
     match: Match = Field(
         default=Match.possible,
         description="`possible`: the date may fall into the window; `certain`: it does, whatever its missing digits are.",
     )
 
     def windows(self) -> Iterator[sa.ColumnElement[bool]]:
+        if self.at is not None:
+            yield self._holds(self.at)
+
+    def _holds(self, text: str) -> sa.ColumnElement[bool]:
+        day = edtf.parse(text)
+        return self.span.within(day.earliest, day.latest, self.match)
+
+
+class Windowed(Timed):
+    """A list with a window of time for the noun's main date."""
+
+    from_: EdtfDate | None = Field(default=None, alias="from", description="Begin of the window: an EDTF date.")
+    to: EdtfDate | None = Field(default=None, description="End of the window: an EDTF date.")
+
+    def windows(self) -> Iterator[sa.ColumnElement[bool]]:
+        yield from super().windows()
         if self.from_ is not None or self.to is not None:
             start = edtf.parse(self.from_).earliest if self.from_ else edtf.FIRST
             end = edtf.parse(self.to).latest if self.to else edtf.LAST
@@ -185,8 +230,7 @@ class Lasting(Windowed):
     def windows(self) -> Iterator[sa.ColumnElement[bool]]:
         yield from super().windows()
         if self.active_on is not None:
-            day = edtf.parse(self.active_on)
-            yield self.span.within(day.earliest, day.latest, self.match)
+            yield self._holds(self.active_on)
 
 
 def conditions(query: ListQuery, table: sa.Table) -> list[sa.ColumnElement[bool]]:
@@ -197,11 +241,11 @@ def conditions(query: ListQuery, table: sa.Table) -> list[sa.ColumnElement[bool]
     found = list(_common(query, table))
     children: dict[sa.Table, list[sa.ColumnElement[bool]]] = defaultdict(list)
     for value, where in questions(query):
-        (found if where.child is None else children[where.child]).append(where.clause(value, query))
+        (found if where.child is None else children[where.child]).append(where.clause(value, query, table))
     for child, clauses in children.items():
         parent = next(column for column in child.primary_key if column.foreign_keys)
         found.append(sa.exists().where(parent == table.c.id, *clauses))
-    if isinstance(query, Windowed):
+    if isinstance(query, Timed):
         found += query.windows()
     return found
 
@@ -211,7 +255,7 @@ def questions(query: ListQuery) -> Iterator[tuple[Any, Where]]:
     for name, info in type(query).model_fields.items():
         value = getattr(query, name)
         if value is not None:
-            yield from ((value, mark) for mark in info.metadata if isinstance(mark, Equals | Refers | Among))
+            yield from ((value, mark) for mark in info.metadata if isinstance(mark, Where))
 
 
 def _common(query: ListQuery, table: sa.Table) -> Iterator[sa.ColumnElement[bool]]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.kit import records
 from app.kit.db import Transaction
+from app.kit.diff import differences
 from app.kit.errors import NotFound
 from app.kit.fields import CommaSeparated, Digits
 from app.kit.resource import Resource
@@ -24,6 +25,19 @@ class HistoryQuery(BaseModel):
 
     limit: Annotated[int, Digits] = Field(default=50, ge=1, le=200, description="Revisions a page, 1 to 200.")
     cursor: str | None = Field(default=None, pattern=r"^[1-9][0-9]{0,8}$", description="Taken from `next`, as it is.")
+
+
+class DiffQuery(BaseModel):
+    """Which other revision."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    against: Annotated[int, Digits] | None = Field(
+        default=None,
+        ge=0,
+        le=999_999_999,
+        description="Another version; without it the one before, 0: an empty record.",
+    )
 
 
 class ChangesQuery(BaseModel):
@@ -86,11 +100,38 @@ def of_record(tx: Transaction, resource: Resource[Any], key: str, query: History
 
 def revision(tx: Transaction, resource: Resource[Any], key: str, version: int) -> bytes:
     """One revision with the record as it was. Raises NotFound."""
+    found = _revision(tx, resource, key, version)
+    return msgspec.json.encode(entry(found) | {"record": records.snapshot(resource, found)})
+
+
+def diff(tx: Transaction, resource: Resource[Any], key: str, version: int, against: int | None) -> bytes:
+    """In what one revision differs from another (None: the one before it; 0: nothing). Raises NotFound."""
+    against = version - 1 if against is None else against
+    found = _revision(tx, resource, key, version)
+    older = records.own(resource, records.snapshot(resource, _revision(tx, resource, key, against))) if against else {}
+    newer = records.own(resource, records.snapshot(resource, found))
+    answer = {
+        "noun": resource.plural, "id": str(found.record_id), "slug": found.slug, "from": against, "to": version,
+        "changes": [each._asdict() for each in differences(older, newer)],
+    }  # fmt: skip
+    return msgspec.json.encode(answer)
+
+
+def bring_back(
+    tx: Transaction, resource: Resource[Any], key: str, version: int, expected: records.Expected
+) -> records.Stored:
+    """Make the record again what it was in `version`: a new revision, under the same rules as any write.
+    Raises NotFound, Gone, PreconditionMissing, Stale, Invalid, Conflict."""
+    then = records.own(resource, records.snapshot(resource, _revision(tx, resource, key, version)))
+    return records.change(tx, resource, key, lambda _: then, expected)
+
+
+def _revision(tx: Transaction, resource: Resource[Any], key: str, version: int) -> sa.Row[Any]:
     row = records.locate(tx, resource, key)
     found = tx.execute(sa.select(TABLE).where(TABLE.c.record_id == row.id, TABLE.c.version == version)).one_or_none()
     if found is None:
         raise NotFound(f"{row.slug} has no revision {version}; the latest is {row.version}.")
-    return msgspec.json.encode(entry(found) | {"record": records.snapshot(resource, found)})
+    return found
 
 
 def changes(tx: Transaction, query: ChangesQuery) -> Changes:

@@ -6,7 +6,7 @@ IMMEDIATE, under which SQLite also does DDL, so that a migration happens as a wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,15 +30,20 @@ class SchemaError(Exception):
     """The database is not in a state that this program can serve. The message says what to do."""
 
 
-def migrate(url: str, location: Path, revision: str = "head") -> None:
-    """Bring the database at `url` to `revision` of the scripts in `location`. Waits while another process does.
+def migrate(
+    url: str, location: Path, revision: str = "head", *, then: Callable[[Connection], None] = lambda _: None
+) -> None:
+    """Bring the database at `url` to `revision` of the scripts in `location`. Waits while another process does. Where that
+    changed the schema, `then` brings the data after it, in the same transaction.
     Raises SchemaError for a database that is newer than this program, or whose tables are not what its revision says."""
-    with _alone(url) as connection:
-        _known(connection, location)
+    with alone(url) as connection:
+        before = _known(connection, location)
         config = configuration(location)
         config.attributes["connection"] = connection
         if revision == "head" or _ahead(connection, location, revision):
             command.upgrade(config, revision)
+            if before not in (None, MigrationContext.configure(connection).get_current_revision()):
+                then(connection)
         else:
             command.downgrade(config, revision)
         if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
@@ -104,7 +109,7 @@ def _ahead(connection: Connection, location: Path, revision: str) -> bool:
 
 
 @contextmanager
-def _alone(url: str) -> Iterator[Connection]:
+def alone(url: str) -> Iterator[Connection]:
     """A connection in a transaction, while no other process migrates; committed at the end."""
     engine = make_engine(url, pool_size=1)
     postgresql = engine.dialect.name == "postgresql"

@@ -16,7 +16,7 @@ import msgspec
 import sqlalchemy as sa
 from pydantic import BaseModel, ValidationError
 
-from app.kit import filters, paging, revisions
+from app.kit import filters, paging, past, revisions
 from app.kit.db import Base, Database, Transaction
 from app.kit.errors import Again, Conflict, Fault, Gone, Invalid, Malformed, NotFound, PreconditionMissing, Stale
 from app.kit.ids import new_id
@@ -96,9 +96,9 @@ def browse(tx: Transaction, resource: Resource[Any], query: filters.ListQuery) -
 
 def bodies(tx: Transaction, resource: Resource[Any], rows: Sequence[sa.Row[Any]]) -> Iterator[bytes]:
     """The JSON of each row: its stored document, its computed fields behind it."""
-    computed = resource.computed(tx, [row.id for row in rows]) if resource.computed and rows else {}
+    computed = [part(tx, rows) for part in resource.computed] if rows else []
     for row in rows:
-        extra = dict(computed.get(row.id, {}))
+        extra = {name: value for part in computed for name, value in part.get(row.id, {}).items()}
         if row.withdrawn_at is not None:
             extra["withdrawn_at"] = row.withdrawn_at
         body = _document(resource, row)
@@ -184,10 +184,10 @@ def _insist_on_references(tx: Transaction, query: filters.ListQuery) -> None:
     for name, info in type(query).model_fields.items():
         value = getattr(query, name)
         for mark in info.metadata if value is not None else ():
-            where = mark.wrapped if isinstance(mark, filters.Among) else mark
-            if isinstance(where, filters.Refers) and not _exists(tx, where.target, value):
+            target = mark.target if isinstance(mark, filters.Where) else None
+            if target is not None and not _exists(tx, target, value):
                 parameter = info.alias or name
-                raise Invalid.parameter(parameter, "unknown_reference", f"There is no {_noun(where.target)} {value!r}.")
+                raise Invalid.parameter(parameter, "unknown_reference", f"There is no {_noun(target)} {value!r}.")
 
 
 def _exists(tx: Transaction, table: sa.Table, key: str) -> bool:
@@ -266,7 +266,7 @@ def withdraw(tx: Transaction, resource: Resource[Any], key: str, expected: Expec
             f"{row.slug} is still in use by {len(users)} record{'s' if len(users) > 1 else ''}.",
             used_by=[{"noun": noun, "slug": slug} for noun, slug in users],
         )
-    written = Written(resource.plural, row.id, row.slug, row.version + 1, resource.shape, document)
+    written = Written(resource.table, row.id, row.slug, row.version + 1, resource.shape, document)
     revisions.note(tx, written, Action.withdrawn, ())
     return Stored(row.id, row.slug, row.version + 1, document.encode(), written=True)
 
@@ -433,12 +433,14 @@ def _unresolved(link: Link, found: Targets, withdrawn: set[tuple[str, str]], sta
 
 
 def at(document: Any, pointer: str) -> Any:
-    """What stands at a JSON Pointer (RFC 6901) of plain steps; None where nothing does."""
+    """What stands at a JSON Pointer (RFC 6901); None where nothing does."""
     for step in pointer.split("/")[1:]:
         if isinstance(document, list):
-            document = document[int(step)] if int(step) < len(document) else None
+            inside = step.isascii() and step.isdigit() and int(step[:9]) < len(document)
+            document = document[int(step)] if inside else None
         else:
-            document = document.get(step) if isinstance(document, dict) else None
+            name = step.replace("~1", "/").replace("~0", "~")
+            document = document.get(name) if isinstance(document, dict) else None
     return document
 
 
@@ -476,7 +478,7 @@ def _write(
     for child in resource.plan.children:
         if action is Action.restored or child.name in changed:
             _replace_rows(tx, resource, child, identifier, data, targets, fresh=before is None)
-    written = Written(resource.plural, identifier, meta["slug"], meta["version"], resource.shape, document)
+    written = Written(resource.table, identifier, meta["slug"], meta["version"], resource.shape, document)
     revisions.note(tx, written, action, changed)
     return _stored(
         tx, resource, _Row(identifier, meta["slug"], meta["version"], resource.shape, document), written=True
@@ -496,8 +498,10 @@ class _Row:
 
 
 def _update(tx: Transaction, resource: Resource[Any], before: sa.Row[Any], values: Mapping[str, Any]) -> None:
-    """Over `before`, if it is still the version that was read. Raises Again when another writer was faster."""
+    """Over `before`, if it is still the version that was read; what it was is kept. Raises Again when another writer was
+    faster."""
     table = resource.table
+    past.keep(tx, table, before.id, before.version, (child.table for child in resource.plan.children))
     statement = sa.update(table).where(table.c.id == before.id, table.c.version == before.version).values(**values)
     if tx.execute(statement).rowcount != 1:
         raise Again

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -285,7 +285,10 @@ class Proposal(Generic[In]):
 
 
 Rule = Callable[[Transaction, Proposal[Any]], None]
-Computed = Callable[[Transaction, Sequence[UUID]], Mapping[UUID, Mapping[str, Any]]]
+Computed = Callable[[Transaction, Sequence[Any]], Mapping[UUID, Mapping[str, Any]]]
+"""For a page of rows (with their id, shape and document), by id, some fields that no column holds."""
+Collected = Callable[[Transaction, Sequence[UUID]], Iterable[str]]
+"""For some records of a noun, the slugs of the records of another that go with them."""
 
 COMMON = ("id", "slug", "version", "created_at", "updated_at")
 
@@ -295,7 +298,8 @@ class Resource(Generic[In]):
     """Everything the kit needs to know of a noun.
 
     `titled` gives the text that a slug is derived from; `rules` are asked before a write is stored and raise Invalid or
-    Conflict; `computed` gives, for a page of ids, the fields that no column holds.
+    Conflict; `computed` give the fields that no column holds, `by_day` says whether the calendar moves them; `collected` are
+    the records that `include` may add beside those that the noun refers to, by the name of their table.
     """
 
     name: str
@@ -307,7 +311,9 @@ class Resource(Generic[In]):
     sorts: Mapping[str, Any]
     titled: Callable[[In], str]
     rules: Sequence[Rule] = ()
-    computed: Computed | None = None
+    computed: Sequence[Computed] = ()
+    by_day: bool = False
+    collected: Mapping[str, tuple[str, Collected]] = field(default_factory=dict)
     plan: Plan = field(init=False)
     table: sa.Table = field(init=False)
     shape: str = field(init=False)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Author, Base, Clock, Key, Transaction, UtcDateTime, table_of, vocabulary
+from app.kit.db import PAST, Author, Base, Clock, Key, Pending, Transaction, UtcDateTime, table_of, vocabulary
 from app.kit.vocabularies import Vocabulary
 
 
@@ -29,7 +30,11 @@ class Revision(Base):
     """One write of one record: who, when, why, which fields, and the record as it was afterwards."""
 
     __tablename__ = "revision"
-    __table_args__ = (sa.UniqueConstraint("record_id", "version"), sa.Index(None, "noun", "seq"))
+    __table_args__ = (
+        sa.UniqueConstraint("record_id", "version"),
+        sa.Index(None, "noun", "seq"),
+        sa.Index(None, "at", "seq"),
+    )
 
     seq: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
     noun: Mapped[str] = mapped_column(sa.String(40))
@@ -52,9 +57,9 @@ _ADVANCE = sa.update(_CLOCK).values(seq=_CLOCK.c.seq + sa.bindparam("writes")).r
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The row of a record as a write left it."""
+    """The row of a record, in the table of its noun, as a write left it."""
 
-    noun: str
+    table: sa.Table
     id: UUID
     slug: str
     version: int
@@ -64,25 +69,24 @@ class Written:
 
 def note(tx: Transaction, written: Written, action: Action, changed: Iterable[str]) -> None:
     """Remember a write. Its revision is stored by `seal`, when all writes of the transaction are known."""
-    tx.pending.append(
-        {
-            "noun": written.noun,
-            "record_id": written.id,
-            "slug": written.slug,
-            "version": written.version,
-            "action": action,
-            "at": tx.now,
-            "author": tx.author.name,
-            "reason": tx.author.reason,
-            "changed": msgspec.json.encode(list(changed)).decode(),
-            "shape": written.shape,
-            "document": written.document,
-        }
-    )
+    revision = {
+        "noun": written.table.info["noun"],
+        "record_id": written.id,
+        "slug": written.slug,
+        "version": written.version,
+        "action": action,
+        "at": tx.now,
+        "author": tx.author.name,
+        "reason": tx.author.reason,
+        "changed": msgspec.json.encode(list(changed)).decode(),
+        "shape": written.shape,
+        "document": written.document,
+    }
+    tx.pending.append(Pending(written.table, revision))
 
 
 def seal(tx: Transaction) -> None:
-    """End a writing transaction: take as many numbers as it made revisions, and store them.
+    """End a writing transaction: take as many numbers as it made revisions, store these, and number the rows.
 
     The clock's row lock is held from here to the commit and no longer, so numbers follow commit order and concurrent
     writers wait for each other only at the very end.
@@ -90,9 +94,33 @@ def seal(tx: Transaction) -> None:
     if not tx.pending:
         return
     last = tx.execute(_ADVANCE, {"writes": len(tx.pending)}).scalar_one()
-    first = last - len(tx.pending) + 1
-    tx.execute(sa.insert(TABLE), [{"seq": first + n, **row} for n, row in enumerate(tx.pending)])
+    numbered = list(enumerate(tx.pending, last - len(tx.pending) + 1))
+    tx.execute(sa.insert(TABLE), [{"seq": seq, **pending.revision} for seq, pending in numbered])
+    for table in {pending.table.name: pending.table for pending in tx.pending}.values():
+        _number(tx, table, [(seq, pending.revision) for seq, pending in numbered if pending.table is table])
     tx.pending.clear()
+
+
+def _number(tx: Transaction, table: sa.Table, writes: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+    """Say of each row since when it is so, and of the one that it replaced until when that was."""
+    number, ended = _statements(table)
+    values = [{"key": row["record_id"], "of": row["version"], "seq": seq} for seq, row in writes]
+    tx.execute(number, values)
+    replaced = [value | {"of": value["of"] - 1} for value in values if value["of"] > 1]
+    if replaced:
+        tx.execute(ended, replaced)
+
+
+@cache
+def _statements(table: sa.Table) -> tuple[sa.Update, sa.Update]:
+    past = PAST[table.name]
+    key, version, seq = (
+        sa.bindparam(name, type_=kind) for name, kind in (("key", sa.Uuid), ("of", sa.Integer), ("seq", sa.BigInteger))
+    )
+    begun = sa.select(TABLE.c.seq).where(TABLE.c.record_id == key, TABLE.c.version == version).scalar_subquery()
+    number = sa.update(table).where(table.c.id == key, table.c.version == version).values(since=seq)
+    ended = sa.update(past).where(past.c.id == key, past.c.version == version).values(since=begun, until=seq)
+    return number, ended
 
 
 def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -107,7 +135,8 @@ def changed_since(tx: Transaction, record: UUID, version: int) -> list[str]:
         .where(TABLE.c.record_id == record, TABLE.c.version > version)
         .order_by(TABLE.c.version)
     )
-    coming = [row["changed"] for row in tx.pending if row["record_id"] == record and row["version"] > version]
+    waiting = (pending.revision for pending in tx.pending)
+    coming = [row["changed"] for row in waiting if row["record_id"] == record and row["version"] > version]
     return list(dict.fromkeys(name for text in (*stored.scalars(), *coming) for name in msgspec.json.decode(text)))
 
 

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from app.kit import records
 from app.kit.db import Transaction, table_of
 from app.kit.errors import Fault, Malformed
-from app.kit.fields import CommaSeparated
+from app.kit.fields import AsOfQuery, CommaSeparated
 from app.kit.resource import Embedded, Linked, Resource, Rows
 
 Resources = Mapping[str, Resource[Any]]
 """The nouns, by the name of their table."""
 
 
-class RecordQuery(BaseModel):
-    """The shape of one record."""
-
-    model_config = ConfigDict(extra="forbid")
+class RecordQuery(AsOfQuery):
+    """The shape of one record, and its day."""
 
     fields: Annotated[list[str] | None, CommaSeparated] = Field(default=None, description="Only these fields.")
     include: Annotated[list[str] | None, CommaSeparated] = Field(
@@ -65,9 +64,9 @@ def _paths(fields: Iterable[Any], prefix: str = "") -> Iterator[tuple[str, Linke
 def included(
     tx: Transaction, resources: Resources, resource: Resource[Any], bodies: Sequence[bytes], names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """The records that the references `names` point to, by noun and slug; one statement a noun.
+    """The records that the references `names` point to, or that go with these, by noun and slug; one statement a noun.
     Raises Malformed for a name that is no reference."""
-    allowed = paths(resource)
+    allowed = includable(resource)
     unknown = [name for name in names if name not in allowed]
     if unknown:
         raise Malformed(
@@ -75,12 +74,28 @@ def included(
             slug="unknown-parameter",
             faults=[Fault("unknown_include", f"Allowed: {', '.join(allowed) or 'nothing'}.", parameter="include")],
         )
+    documents = [msgspec.json.decode(body) for body in bodies]
     wanted: dict[str, set[str]] = {}
-    for document in map(msgspec.json.decode, bodies):
-        for name in names:
-            for table, slug in _named(document, name.split("."), allowed[name]):
-                wanted.setdefault(table, set()).add(slug)
+    for name in names:
+        for table, slug in _wanted(tx, resource, documents, name):
+            wanted.setdefault(table, set()).add(slug)
     return {resources[table].plural: _by_slug(tx, resources[table], slugs) for table, slugs in sorted(wanted.items())}
+
+
+def includable(resource: Resource[Any]) -> list[str]:
+    """What `include` may name."""
+    return [*paths(resource), *resource.collected]
+
+
+def _wanted(tx: Transaction, resource: Resource[Any], documents: Sequence[Any], name: str) -> Iterator[tuple[str, str]]:
+    """(table, slug) of each record that `name` adds to these."""
+    if name in resource.collected:
+        table, collect = resource.collected[name]
+        yield from ((table, slug) for slug in collect(tx, [UUID(document["id"]) for document in documents]))
+        return
+    link = paths(resource)[name]
+    for document in documents:
+        yield from _named(document, name.split("."), link)
 
 
 def _named(value: Any, steps: Sequence[str], link: Linked) -> Iterator[tuple[str, str]]:

@@ -69,9 +69,9 @@ class Review(Record):
     items: Mapped[list[ReviewItem]] = relationship(viewonly=True, order_by=ReviewItem.position)
 
 
-def review_calendar(tx: Transaction, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:
+def review_calendar(tx: Transaction, rows: Sequence[Any]) -> Mapping[UUID, Mapping[str, Any]]:
     """For each collaboration: when it was last reviewed (EDTF, as the review says), when it is next due (a day), and
-    what that means today. One statement, whatever the number of ids."""
+    what that means today. One statement, whatever their number."""
     collaboration, review, item = table_of(Collaboration).c, table_of(Review).c, table_of(ReviewItem).c
     held = (
         sa.select(item.collaboration_id, review.date_edtf, review.date_latest)
@@ -79,14 +79,14 @@ def review_calendar(tx: Transaction, ids: Sequence[UUID]) -> Mapping[UUID, Mappi
         .where(review.status == HeldStatus.held, review.withdrawn_at.is_(None), review.date_edtf.is_not(None))
         .subquery()
     )
-    rows = tx.execute(
+    found = tx.execute(
         sa.select(collaboration.id, collaboration.review_every_months, held.c.date_edtf, held.c.date_latest)
         .outerjoin(held, held.c.collaboration_id == collaboration.id)
-        .where(collaboration.id.in_(ids))
+        .where(collaboration.id.in_([row.id for row in rows]))
         .order_by(held.c.date_latest)
     )
     # Ordered by date, so the last row of a collaboration is its latest review.
-    return {row.id: standing(row.review_every_months, row.date_edtf, row.date_latest, tx.today) for row in rows}
+    return {row.id: standing(row.review_every_months, row.date_edtf, row.date_latest, tx.today) for row in found}
 
 
 def standing(every: int | None, last: str | None, last_day: date | None, today: date) -> dict[str, Any]:

@@ -31,7 +31,7 @@ TITLED = [noun for noun in NOUNS.values() if noun.title]
 every_titled_noun = pytest.mark.parametrize("noun", TITLED, ids=[noun.plural for noun in TITLED])
 
 COMMON = ("id", "slug", "version", "created_at", "updated_at")
-STAMPS = ("version", "updated_at")
+STAMPS = ("version", "updated_at", "evidence")
 COMPUTED = {
     resource.plural: [
         name for name in resource.read.model_fields if name not in (*resource.write.model_fields, *COMMON)

@@ -10,7 +10,7 @@ from app.api.v1.sources import Count
 from app.kit.fields import CommaSeparated, Distinct, Key, Note, Part, Pointer, RecordIn, RecordOut
 from app.kit.filters import Equals, ListQuery, Refers
 from app.kit.resource import Reference, Resource
-from app.registry.citations import CITED, Citation, CitedNoun, Support, passages_exist
+from app.registry.citations import CITED, Citation, CitedNoun, OfRecord, Support, passages_exist
 
 
 class CitationTarget(Part):
@@ -45,6 +45,9 @@ class CitationIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     field: Pointer = Field(
         default="", description="JSON Pointer (RFC 6901) into the target; empty: the record as a whole."
     )
+    stated_value: Note | None = Field(
+        default=None, description="What the passages say the field is, where they say so; a date as EDTF."
+    )
     support: Support
     note: Note | None = None
 
@@ -53,13 +56,21 @@ class CitationOut(RecordOut, CitationIn):
     """A citation."""
 
 
-class CitationQuery(ListQuery):
-    """Which citations."""
+class RecordCitationQuery(ListQuery):
+    """Which citations of a record."""
 
     source: Annotated[Key | None, Refers(Citation.source_id)] = None
     support: Annotated[list[Support] | None, CommaSeparated, Distinct, Equals(Citation.support)] = None
+
+
+class CitationQuery(RecordCitationQuery):
+    """Which citations."""
+
     noun: Annotated[list[CitedNoun] | None, CommaSeparated, Distinct, Equals(Citation.target_noun)] = Field(
         default=None, description="Evidence for records of these nouns."
+    )
+    record: Annotated[Key | None, OfRecord()] = Field(
+        default=None, description="With one `noun`: evidence for this record of it."
     )
 
 

@@ -6,10 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.kit.fields import Distinct, Flag, Key, Language, Name, Prose, RecordIn, RecordOut, Uri
-from app.kit.filters import ListQuery, Refers
+from app.api.v1.evidence import CitableOut, CitableQuery, cited
+from app.kit.fields import Distinct, Flag, Key, Language, Name, Prose, RecordIn, Uri
+from app.kit.filters import Refers
 from app.kit.resource import Reference, Resource
 from app.kit.rules import acyclic
+from app.registry.citations import CitedNoun, evidence_of
 from app.registry.collaboration_types import CollaborationType
 
 EXAMPLE = {"label": "Joint research", "definition": "Organizations study a question together."}
@@ -31,11 +33,11 @@ class CollaborationTypeIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     )
 
 
-class CollaborationTypeOut(RecordOut, CollaborationTypeIn):
+class CollaborationTypeOut(CitableOut, CollaborationTypeIn):
     """A kind of collaboration."""
 
 
-class CollaborationTypeQuery(ListQuery):
+class CollaborationTypeQuery(CitableQuery):
     """Which collaboration types."""
 
     broader: Annotated[Key | None, Refers(CollaborationType.broader_id, tree=CollaborationType.broader_id)] = None
@@ -57,4 +59,6 @@ RESOURCE = Resource(
     },
     titled=lambda data: data.label,
     rules=(acyclic(CollaborationType.broader_id, "broader"),),
+    computed=(evidence_of(CitedNoun.collaboration_types),),
+    collected=cited(CitedNoun.collaboration_types),
 )

@@ -7,10 +7,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Flag, Key, Note, Part, Prose, RecordIn, RecordOut, Title
+from app.api.v1.evidence import CitableOut, CitableQuery, cited
+from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Flag, Key, Note, Part, Prose, RecordIn, Title
 from app.kit.filters import Among, Equals, Lasting, Overlaps, Refers
 from app.kit.resource import Reference, Resource
 from app.kit.rules import acyclic
+from app.registry.citations import CitedNoun, evidence_of
 from app.registry.collaboration_types import CollaborationType
 from app.registry.collaborations import (
     Collaboration,
@@ -68,7 +70,7 @@ class CollaborationIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     review_every_months: Annotated[int, Field(ge=1, le=1200, strict=True)] | None = None
 
 
-class CollaborationOut(RecordOut, CollaborationIn):
+class CollaborationOut(CitableOut, CollaborationIn):
     """A collaboration. The last three fields are computed on each reading."""
 
     last_reviewed: EdtfDate | None = Field(default=None, description="The date of the latest review that was held.")
@@ -76,7 +78,7 @@ class CollaborationOut(RecordOut, CollaborationIn):
     review_status: ReviewStatus = ReviewStatus.none
 
 
-class CollaborationQuery(Lasting):
+class CollaborationQuery(CitableQuery, Lasting):
     """Which collaborations. The window asks for their period."""
 
     span = Overlaps(Collaboration, "period")
@@ -111,5 +113,7 @@ RESOURCE = Resource(
     },
     titled=lambda data: data.title,
     rules=(acyclic(Collaboration.part_of_id, "part_of"),),
-    computed=review_calendar,
+    computed=(review_calendar, evidence_of(CitedNoun.collaborations)),
+    by_day=True,
+    collected=cited(CitedNoun.collaborations),
 )

@@ -6,10 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Key, Name, Prose, RecordIn, RecordOut, Title, WebAddress
+from app.api.v1.evidence import CitableOut, CitableQuery, cited
+from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Key, Name, Prose, RecordIn, Title, WebAddress
 from app.kit.filters import Among, Equals, Overlaps, Refers, Windowed
 from app.kit.resource import Reference, Resource
 from app.kit.rules import acyclic
+from app.registry.citations import CitedNoun, evidence_of
 from app.registry.instruments import Instrument, InstrumentKind, InstrumentReference
 
 EXAMPLE = {
@@ -37,11 +39,11 @@ class InstrumentIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     refers_to: Annotated[list[Annotated[Key, Reference()]], Distinct] = Field(default=[], max_length=100)
 
 
-class InstrumentOut(RecordOut, InstrumentIn):
+class InstrumentOut(CitableOut, InstrumentIn):
     """An instrument."""
 
 
-class InstrumentQuery(Windowed):
+class InstrumentQuery(CitableQuery, Windowed):
     """Which instruments. The window asks when they were adopted."""
 
     span = Overlaps(Instrument, "adopted")
@@ -69,4 +71,6 @@ RESOURCE = Resource(
     },
     titled=lambda data: data.short_title or data.title,
     rules=(acyclic(Instrument.replaces_id, "replaces"),),
+    computed=(evidence_of(CitedNoun.instruments),),
+    collected=cited(CitedNoun.instruments),
 )

@@ -7,9 +7,11 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Key, Name, Prose, RecordIn, RecordOut, Title, WebAddress
+from app.api.v1.evidence import CitableOut, CitableQuery, cited
+from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Key, Name, Prose, RecordIn, Title, WebAddress
 from app.kit.filters import Equals, Overlaps, Refers, Windowed
 from app.kit.resource import Reference, Resource
+from app.registry.citations import CitedNoun, evidence_of
 from app.registry.milestones import Milestone, MilestoneKind, MilestoneStatus
 
 EXAMPLE = {
@@ -44,11 +46,11 @@ class MilestoneIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
         return self
 
 
-class MilestoneOut(RecordOut, MilestoneIn):
+class MilestoneOut(CitableOut, MilestoneIn):
     """A milestone."""
 
 
-class MilestoneQuery(Windowed):
+class MilestoneQuery(CitableQuery, Windowed):
     """Which milestones. The window asks when they happened."""
 
     span = Overlaps(Milestone, "date")
@@ -76,4 +78,6 @@ RESOURCE = Resource(
         "updated_at": Milestone.updated_at,
     },
     titled=lambda data: data.title,
+    computed=(evidence_of(CitedNoun.milestones),),
+    collected=cited(CitedNoun.milestones),
 )

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from app.api.v1.evidence import CitableOut, CitableQuery, cited
 from app.kit.fields import (
     CommaSeparated,
     Country,
@@ -18,13 +19,13 @@ from app.kit.fields import (
     Part,
     Prose,
     RecordIn,
-    RecordOut,
     WebAddress,
     Word,
 )
-from app.kit.filters import Equals, ListQuery, Refers
+from app.kit.filters import Equals, Lifetime, Refers, Timed
 from app.kit.resource import Reference, Resource
 from app.kit.rules import acyclic
+from app.registry.citations import CitedNoun, evidence_of
 from app.registry.organizations import NameKind, Organization, OrganizationKind
 
 
@@ -65,12 +66,14 @@ class OrganizationIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     identifiers: list[Identifier] = Field(default=[], max_length=100, description="Unique per scheme and value.")
 
 
-class OrganizationOut(RecordOut, OrganizationIn):
+class OrganizationOut(CitableOut, OrganizationIn):
     """An organization."""
 
 
-class OrganizationQuery(ListQuery):
-    """Which organizations."""
+class OrganizationQuery(CitableQuery, Timed):
+    """Which organizations. `at` asks for those that were there, from their founding to their dissolution."""
+
+    span = Lifetime(Organization, "founded", "dissolved")
 
     kind: Annotated[list[OrganizationKind] | None, CommaSeparated, Distinct, Equals(Organization.kind)] = None
     country: Annotated[list[Country] | None, CommaSeparated, Distinct, Equals(Organization.country)] = None
@@ -94,4 +97,6 @@ RESOURCE = Resource(
     },
     titled=lambda data: data.name,
     rules=(acyclic(Organization.part_of_id, "part_of"),),
+    computed=(evidence_of(CitedNoun.organizations),),
+    collected=cited(CitedNoun.organizations),
 )

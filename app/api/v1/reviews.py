@@ -6,9 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Key, Name, Note, Part, Prose, RecordIn, RecordOut, Title
+from app.api.v1.evidence import CitableOut, CitableQuery, cited
+from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Key, Name, Note, Part, Prose, RecordIn, Title
 from app.kit.filters import Among, Equals, Overlaps, Refers, Windowed
 from app.kit.resource import Reference, Resource
+from app.registry.citations import CitedNoun, evidence_of
 from app.registry.reviews import Finding, HeldStatus, Review, ReviewItem
 
 
@@ -42,11 +44,11 @@ class ReviewIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     items: list[Item] = Field(default=[], max_length=500)
 
 
-class ReviewOut(RecordOut, ReviewIn):
+class ReviewOut(CitableOut, ReviewIn):
     """A review."""
 
 
-class ReviewQuery(Windowed):
+class ReviewQuery(CitableQuery, Windowed):
     """Which reviews. The window asks for their date."""
 
     span = Overlaps(Review, "date")
@@ -72,4 +74,6 @@ RESOURCE = Resource(
         "updated_at": Review.updated_at,
     },
     titled=lambda data: data.title,
+    computed=(evidence_of(CitedNoun.reviews),),
+    collected=cited(CitedNoun.reviews),
 )

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.api.v1.evidence import CitableOut, CitableQuery, cited
 from app.exchange.passages import fingerprint
 from app.kit.fields import (
     CommaSeparated,
@@ -18,7 +19,6 @@ from app.kit.fields import (
     Note,
     Part,
     RecordIn,
-    RecordOut,
     Title,
     WebAddress,
     Word,
@@ -26,6 +26,7 @@ from app.kit.fields import (
 from app.kit.filters import Equals, Overlaps, Refers, Windowed
 from app.kit.resource import Reference, Resource
 from app.kit.rules import acyclic
+from app.registry.citations import CitedNoun, evidence_of
 from app.registry.sources import Source, SourceKind
 
 Count = Annotated[int, Field(ge=0, le=100_000, strict=True)]
@@ -86,11 +87,11 @@ class SourceIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     passages: Annotated[list[Passage], AfterValidator(_one_place_each)] = Field(default=[], max_length=5_000)
 
 
-class SourceOut(RecordOut, SourceIn):
+class SourceOut(CitableOut, SourceIn):
     """A source."""
 
 
-class SourceQuery(Windowed):
+class SourceQuery(CitableQuery, Windowed):
     """Which sources. The window asks when they were published."""
 
     span = Overlaps(Source, "published")
@@ -117,4 +118,6 @@ RESOURCE = Resource(
     },
     titled=lambda data: data.symbol or data.title,
     rules=(acyclic(Source.replaces_id, "replaces"),),
+    computed=(evidence_of(CitedNoun.sources),),
+    collected=cited(CitedNoun.sources),
 )

@@ -1,0 +1,198 @@
+"""How the registry knows: the citations of a record, what a source supports, and where sources disagree."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import Field
+
+from app.api import conditional, deps, openapi
+from app.api.crud import browse_list, list_answer, next_page
+from app.api.strict import StrictRoute
+from app.api.v1 import RESOURCES
+from app.api.v1.citations import RESOURCE as CITATIONS
+from app.api.v1.citations import CitationQuery, RecordCitationQuery
+from app.api.v1.sources import RESOURCE as SOURCES
+from app.kit import paging, records
+from app.kit.db import Transaction
+from app.kit.fields import AsOfQuery, Digits
+from app.kit.resource import Resource
+from app.registry.citations import CITATION, CitedNoun
+from app.registry.coverage import coverage
+from app.registry.disagreements import Key, disagreements
+
+router = APIRouter(prefix="/v1", route_class=StrictRoute)
+BY_TABLE = {resource.table.name: resource for resource in RESOURCES}
+SOURCE_KEY = Path(description="Id or slug of the source.")
+
+# --- the citations of a record ----------------------------------------------------------------------------------------
+
+
+def _citations_route(resource: Resource[Any], noun: CitedNoun) -> None:
+    about = openapi.Operations(resource)
+
+    @router.get(
+        f"/{resource.plural}/{{{resource.key_name}}}/citations", tags=[resource.plural],
+        **openapi.operation(
+            f"list{about.one}Citations", f"List the citations of {about.a}",
+            "The passages that state, imply or contradict it or one of its fields. Filters and paging are those of citations.",
+            {200: openapi.ok("A page.", openapi.ref("CitationPage"), headers=openapi.ETAG | openapi.LINK),
+             304: openapi.NOT_MODIFIED, **openapi.problems((*openapi.READ, "not-found", "gone"))},
+            parameters=[openapi.IF_NONE_MATCH], query=RecordCitationQuery,
+        ),
+    )  # fmt: skip
+    async def list_citations(request: Request, record: str = Path(alias=resource.key_name)) -> Response:
+        asked = deps.query(request, RecordCitationQuery)
+        query = CitationQuery(**asked.model_dump(exclude_unset=True), noun=[noun], record=record)
+        return await browse_list(request, CITATIONS, BY_TABLE, query, of=(resource, record))
+
+
+for _noun in CitedNoun:
+    _citations_route(next(resource for resource in RESOURCES if resource.plural == _noun), _noun)
+
+
+# --- what a source supports -------------------------------------------------------------------------------------------
+
+PLACE: dict[str, Any] = {
+    "section": {"type": "integer"}, "paragraph": {"type": "integer"}, "sentence": {"type": "integer"},
+}  # fmt: skip
+USE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "citation": {"type": "string"}, "noun": openapi.ref("CitedNoun"), "record": {"type": "string"},
+        "field": {"type": "string", "format": "json-pointer"}, "support": openapi.ref("Support"),
+    },
+    "required": ["citation", "noun", "record", "field", "support"],
+}  # fmt: skip
+COVERAGE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "source": {"type": "string"},
+        "summary": {
+            "type": "object",
+            "properties": {name: {"type": "integer"} for name in ("passages", "cited", "uncited", "lost")},
+        },
+        "passages": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": PLACE | {
+                    "fingerprint": {"type": "string"}, "text": {"type": ["string", "null"]},
+                    "citations": {"type": "array", "items": USE},
+                },
+            },
+        },
+        "uncited": {"type": "array", "items": {"type": "object", "properties": PLACE},
+                    "description": "Passages that support nothing."},
+        "whole": {"type": "array", "items": USE, "description": "Citations of the source as a whole."},
+        "lost": {"type": "array", "items": {"type": "object"},
+                 "description": "Citations of places that the source does not have (any more)."},
+    },
+    "required": ["source", "summary", "passages", "uncited", "whole", "lost"],
+}  # fmt: skip
+
+
+@router.get(
+    "/sources/{source_id}/coverage", tags=["sources"],
+    **openapi.operation(
+        "getSourceCoverage", "Get what a source supports",
+        "Passage by passage the records for which it is cited, and the passages that support nothing.",
+        {200: openapi.ok("The coverage.", COVERAGE), 304: openapi.NOT_MODIFIED,
+         **openapi.problems((*openapi.READ, "not-found", "gone"))},
+        parameters=[openapi.IF_NONE_MATCH], query=AsOfQuery,
+    ),
+)  # fmt: skip
+async def get_coverage(request: Request, source: str = Path(alias="source_id")) -> Response:
+    def work(tx: Transaction) -> tuple[bytes, str]:
+        stored = records.fetch(tx, SOURCES, source)
+        tag = conditional.etag(stored.version, tx.sequence())
+        if conditional.unchanged(request, tag):
+            return b"", tag
+        passages = msgspec.json.decode(stored.body)["passages"]
+        return msgspec.json.encode({"source": stored.slug} | coverage(tx, stored.id, passages)), tag
+
+    body, tag = await deps.reading(request, work, deps.query(request, AsOfQuery).as_of)
+    return deps.answer(body, tag) if body else deps.not_modified(tag)
+
+
+# --- where sources disagree -------------------------------------------------------------------------------------------
+
+
+class DisagreementQuery(AsOfQuery):
+    """Which disagreements."""
+
+    noun: CitedNoun | None = Field(default=None, description="Only about records of this noun.")
+    limit: Annotated[int, Digits] = Field(default=50, ge=1, le=200, description="Disagreements a page, 1 to 200.")
+    cursor: str | None = Field(default=None, description="Where the page begins: taken from `next`, as it is.")
+
+
+DISAGREEMENT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "noun": openapi.ref("CitedNoun"),
+        "record": {"type": "string"},
+        "field": {"type": "string", "format": "json-pointer"},
+        "value": {"description": "What the record says; null where it says nothing."},
+        "citations": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "citation": {"type": "string"}, "source": {"type": "string"}, "support": openapi.ref("Support"),
+                    "stated_value": {"type": ["string", "null"]},
+                    "passages": {
+                        "type": "array",
+                        "items": {"type": "object", "properties": PLACE | {"text": {"type": ["string", "null"]}}},
+                    },
+                },
+            },
+        },
+    },
+    "required": ["noun", "record", "field", "value", "citations"],
+}  # fmt: skip
+
+
+@router.get(
+    "/disagreements", tags=["registry"],
+    **openapi.operation(
+        "listDisagreements", "List where sources disagree",
+        "Fields for which a citation states another value (`stated_value`) than the record or than another citation, or "
+        "contradicts it, with the passages of each. Dates agree where one lies within the other: `2014` and `2014-12`. "
+        "A page may hold fewer than `limit` while there is a `next`.",
+        {200: openapi.ok("A page.", openapi.page_of(DISAGREEMENT, "A page of disagreements."),
+                         headers=openapi.ETAG | openapi.LINK),
+         304: openapi.NOT_MODIFIED, **openapi.problems(openapi.READ)},
+        parameters=[openapi.IF_NONE_MATCH], query=DisagreementQuery,
+    ),
+)  # fmt: skip
+async def list_disagreements(request: Request) -> Response:
+    query = deps.query(request, DisagreementQuery)
+    context = f"disagreements {query.noun} {query.as_of}"
+
+    def work(tx: Transaction) -> tuple[list[Any] | None, Key | None, str]:
+        after = _key(query.cursor, context)
+        tag = conditional.etag(sequence=tx.sequence())
+        if conditional.unchanged(request, tag):
+            return None, None, tag
+        page = disagreements(tx, noun=query.noun, after=after, limit=query.limit)
+        return page.items, page.next, tag
+
+    items, last, tag = await deps.reading(request, work, query.as_of)
+    return (
+        deps.not_modified(tag) if items is None else list_answer(items, next_page(request, _cursor(last, context)), tag)
+    )
+
+
+def _cursor(key: Key | None, context: str) -> str | None:
+    return None if key is None else paging.encode(paging.Position(f"{key[0]} {key[2]}", key[1]), context)
+
+
+def _key(cursor: str | None, context: str) -> Key | None:
+    if cursor is None:
+        return None
+    position = paging.decode(cursor, context, CITATION.field)
+    noun, _, field = position.value.partition(" ")
+    return noun, UUID(str(position.id)), field
