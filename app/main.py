@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 from app.api import deprecations, openapi, ops, problems
 from app.api.crud import crud_router
 from app.api.deprecations import DEPRECATIONS, Deprecation
-from app.api.v1 import RESOURCES, batches, changes, provenance
+from app.api.v1 import RESOURCES, batches, changes, identity, provenance
 from app.api.v1.citations import RecordCitationQuery
 from app.api.verbs import Verbs, VerbsLayer
 from app.exchange.documents import examples
@@ -24,6 +25,11 @@ TAGS = (
     {"name": "registry", "description": "The registry as a whole: its changes, and several writes at once."},
     {"name": "operations", "description": "For those who run it."},
 )
+SCHEMAS: tuple[type[BaseModel], ...] = (
+    batches.Batch, batches.BatchQuery, identity.Merger, history.ChangesQuery, AsOfQuery, RecordCitationQuery,
+    provenance.DisagreementQuery,
+)  # fmt: skip
+"""The classes of bodies and parameters that are no noun's."""
 ABOUT = """\
 Who works with whom, on what, since when, and how we know.
 
@@ -58,20 +64,15 @@ def create_app(
     app.state.settings = settings
     app.state.database = records.open_database(settings.database_url, pool_size=settings.pool_size, clock=clock)
     app.state.resources = RESOURCES
-    app.state.schemas = (
-        batches.Batch, batches.BatchQuery, history.ChangesQuery, AsOfQuery, RecordCitationQuery, provenance.DisagreementQuery,
-    )  # fmt: skip
+    app.state.schemas = SCHEMAS
     app.state.deprecations = deprecations.table(deprecated)
     app.state.verbs = Verbs(app)
     problems.install(app)
     by_table = {resource.table.name: resource for resource in RESOURCES}
-    for router in (
-        *(crud_router(resource, by_table) for resource in RESOURCES),
-        provenance.router,
-        changes.router,
-        batches.router,
-    ):
-        app.include_router(router)
+    for resource in RESOURCES:
+        app.include_router(crud_router(resource, by_table))
+    for room in (provenance, identity, changes, batches):
+        app.include_router(room.router)
     ops.install(app)
     app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

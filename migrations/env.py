@@ -14,6 +14,7 @@ import app.api.v1  # noqa: F401  # every noun's table
 from app.kit import revisions  # noqa: F401
 from app.kit.db import Base, UtcDateTime
 from app.kit.migrations import alone
+from app.registry import merges  # noqa: F401
 from app.settings import Settings
 
 

@@ -177,6 +177,10 @@ def serving(app: Any) -> Iterator[int]:
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
+    while not running.started:
+        thread.join(0.01)
+        if not thread.is_alive():
+            raise RuntimeError("the server did not start")
     port: int = listening.getsockname()[1]
     yield port
     running.should_exit = True

@@ -158,21 +158,23 @@ async def browse_list(
     """A page of the list that `query` asks for. `of`: the record (its noun and key) to which the list belongs, which must be
     there."""
 
-    def work(tx: Transaction) -> tuple[Page | None, list[Any], Any, str]:
+    def work(tx: Transaction) -> tuple[Page | None, list[Any], dict[str, Any], str]:
         if of is not None:
             records.fetch(tx, *of)
         tag = conditional.etag(sequence=tx.sequence(), day=_day(tx, resource))
         if conditional.unchanged(request, tag):
-            return None, [], None, tag
+            return None, [], {}, tag
         page = records.browse(tx, resource, query)
         items = views.picked(resource, page.items, query.fields)
-        extra = views.included(tx, resources, resource, page.items, query.include) if query.include else None
-        return page, items, extra, tag
+        beside = query.beside(tx)
+        if query.include:
+            beside["included"] = views.included(tx, resources, resource, page.items, query.include)
+        return page, items, beside, tag
 
-    page, items, extra, tag = await deps.reading(request, work, query.as_of)
+    page, items, beside, tag = await deps.reading(request, work, query.as_of)
     if page is None:
         return deps.not_modified(tag)
-    return list_answer(items, next_page(request, page.next), tag, total=page.total, included=extra)
+    return list_answer(items, next_page(request, page.next), tag, total=page.total, **beside)
 
 
 def list_answer(items: list[Any], following: str | None, tag: str, **more: Any) -> Response:

@@ -317,6 +317,19 @@ DIFF: dict[str, Any] = {
 }  # fmt: skip
 
 
+LINEAGE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "organization": {"type": "string", "description": "A predecessor, near or far."},
+        "became": {"type": "string", "description": "What it became, or a part of what."},
+        "succession": {"type": "string", "description": "The event."},
+        "kind": {"type": "string"},
+        "date": {"type": ["string", "null"], "format": "edtf"},
+    },
+    "required": ["organization", "became", "succession", "kind", "date"],
+}
+
+
 def page_of(items: Mapping[str, Any], description: str) -> dict[str, Any]:
     return {
         "type": "object",
@@ -333,6 +346,11 @@ def page_of(items: Mapping[str, Any], description: str) -> dict[str, Any]:
                 "type": "object",
                 "description": "With `include`: noun → slug → record.",
                 "additionalProperties": True,
+            },
+            "lineage": {
+                "type": "array",
+                "description": "With `lineage=true`: the events by which the organization came from others.",
+                "items": LINEAGE,
             },
         },
         "required": ["items", "next"],

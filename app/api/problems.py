@@ -76,6 +76,7 @@ MAPPING: dict[type[RegistryError], str] = {
     errors.NotFound: "not-found",
     errors.Conflict: "conflict",
     errors.Gone: "gone",
+    errors.Moved: "gone",
     errors.Stale: "precondition-failed",
     errors.Invalid: "invalid",
     errors.PreconditionMissing: "precondition-required",
@@ -178,12 +179,23 @@ def _escaped(value: Any) -> Any:
 
 async def on_registry_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RegistryError)  # noqa: S101  # what the handler is registered for
+    if isinstance(error, errors.Moved) and request.method in ("GET", "HEAD"):
+        return _elsewhere(request, error)
     extra = dict(error.extra)
     slug = extra.pop("slug", None) or MAPPING[type(error)]
     headers = extra.pop("headers", None) or {}
     if "version" in extra and "operation" not in extra:
         headers = {"ETag": etag(extra["version"]), **headers}
     return problem(request, slug, error.detail, faults=error.faults, extra=extra, headers=headers)
+
+
+def _elsewhere(request: Request, error: errors.Moved) -> Response:
+    """308 to the same page of the record that took the place of this one. What writes is told and not sent on: it meant
+    another record."""
+    wanted, there = error.extra["tombstone"], error.extra["moved_to"]
+    steps = [there if step.lower() in (wanted["id"], wanted["slug"]) else step for step in request.url.path.split("/")]
+    query = f"?{request.url.query}" if request.url.query else ""
+    return Response(status_code=308, headers={"Location": "/".join(steps) + query, "Cache-Control": "no-cache"})
 
 
 async def on_validation_error(request: Request, error: Exception) -> Response:

@@ -60,6 +60,10 @@ class Gone(RegistryError):
     """The record has been withdrawn. `extra["tombstone"]` says when and why."""
 
 
+class Moved(Gone):
+    """The record was withdrawn because another took its place: `extra["moved_to"]` is that one's slug."""
+
+
 class Conflict(RegistryError):
     """The write contradicts another record: a name, identifier or slug that is taken, a record still in use."""
 

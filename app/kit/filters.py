@@ -8,7 +8,7 @@ is the whole of a filter. A kind of question is one small class here.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, ClassVar, cast
@@ -19,7 +19,7 @@ from pydantic import Field
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.kit import edtf
-from app.kit.db import table_of
+from app.kit.db import Transaction, table_of
 from app.kit.errors import Invalid
 from app.kit.fields import AsOfQuery, CommaSeparated, Digits, EdtfDate, Flag, Moment
 from app.kit.text import is_id
@@ -81,10 +81,12 @@ class Equals(Where):
 
 @dataclass(frozen=True, slots=True)
 class Refers(Where):
-    """column = the id of the record with this slug or id; with `tree` and `descendants=true`, of any record below it."""
+    """column = the id of the record with this slug or id; with `tree` and `descendants=true`, of any record below it; with
+    `lineage` (the ids behind what names a record) and `lineage=true`, of any that it came from."""
 
     column: Column
     tree: Column | None = None
+    lineage: Callable[[sa.ColumnElement[bool]], sa.Select[Any]] | None = None
 
     @property
     def target(self) -> sa.Table:
@@ -94,6 +96,8 @@ class Refers(Where):
         root = named(self.target, value)
         if self.tree is not None and getattr(query, "descendants", False):
             return core(self.column).in_(subtree(self.target, core(self.tree), root))
+        if self.lineage is not None and getattr(query, "lineage", False):
+            return core(self.column).in_(self.lineage(root))
         return core(self.column) == sa.select(self.target.c.id).where(root).scalar_subquery()
 
 
@@ -181,6 +185,10 @@ class ListQuery(AsOfQuery):
         default=Withdrawn.no, description="`false`: without withdrawn records; `true`: only these; `any`: both."
     )
 
+    def beside(self, tx: Transaction) -> dict[str, Any]:  # noqa: ARG002
+        """What the answer of the list holds beside its page."""
+        return {}
+
 
 class Timed(ListQuery):
     """A list of what has its time in the world. `span` says which columns hold it."""
@@ -236,8 +244,10 @@ class Lasting(Windowed):
 def conditions(query: ListQuery, table: sa.Table) -> list[sa.ColumnElement[bool]]:
     """What a record must fulfil to be in the list that `query` asks for. Raises Invalid for parameters that mean nothing
     without another."""
-    if getattr(query, "descendants", False) and not any(isinstance(w, Refers) and w.tree for _, w in questions(query)):
-        raise Invalid.parameter("descendants", "alone", "It goes down from a record: name one with another parameter.")
+    for flag, mark in (("descendants", "tree"), ("lineage", "lineage")):
+        asked = (where.wrapped if isinstance(where, Among) else where for _, where in questions(query))
+        if getattr(query, flag, False) and not any(getattr(where, mark, None) for where in asked):
+            raise Invalid.parameter(flag, "alone", "It starts from a record: name one with another parameter.")
     found = list(_common(query, table))
     children: dict[sa.Table, list[sa.ColumnElement[bool]]] = defaultdict(list)
     for value, where in questions(query):

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.kit import filters, paging, past, revisions
 from app.kit.db import Base, Database, Transaction
-from app.kit.errors import Again, Conflict, Fault, Gone, Invalid, Malformed, NotFound, PreconditionMissing, Stale
+from app.kit.errors import Again, Conflict, Fault, Gone, Invalid, Malformed, Moved, NotFound, PreconditionMissing, Stale
 from app.kit.ids import new_id
 from app.kit.resource import COMMON, Link, Linked, Proposal, Resource, Rows, Target, Targets, claim_of
 from app.kit.revisions import Action, Written
@@ -118,13 +118,17 @@ def locate(tx: Transaction, resource: Resource[Any], key: str, *, to_write: bool
 
 
 def gone(tx: Transaction, resource: Resource[Any], row: sa.Row[Any]) -> Gone:
-    """What is left of a withdrawn record: who withdrew it, when and why."""
+    """What is left of a withdrawn record: who withdrew it, when and why, and which other took its place."""
     author = revisions.author_of(tx, row.id, row.version)
     tombstone = {
         "id": str(row.id), "slug": row.slug, "version": row.version,
         "withdrawn_at": row.withdrawn_at, "author": author.name, "reason": author.reason,
     }  # fmt: skip
-    return Gone(f"{row.slug} was withdrawn from {resource.plural}.", tombstone=tombstone, version=row.version)
+    if row.moved_to is None:
+        return Gone(f"{row.slug} was withdrawn from {resource.plural}.", tombstone=tombstone, version=row.version)
+    there = tx.execute(resource.by_id, {"key": row.moved_to}).one().slug
+    detail = f"{row.slug} of {resource.plural} was merged into {there}."
+    return Moved(detail, tombstone=tombstone | {"moved_to": there}, version=row.version, moved_to=there)
 
 
 def snapshot(resource: Resource[Any], row: Any) -> Snapshot:
@@ -241,8 +245,11 @@ def change(tx: Transaction, resource: Resource[Any], key: str, edit: Edit, expec
     return _write(tx, resource, data, meta, Action.changed, before=row)
 
 
-def withdraw(tx: Transaction, resource: Resource[Any], key: str, expected: Expected) -> Stored:
-    """Take a record out. It keeps its id, slug and history, and gives up its name and identifiers.
+def withdraw(
+    tx: Transaction, resource: Resource[Any], key: str, expected: Expected, *, moved_to: UUID | None = None
+) -> Stored:
+    """Take a record out. It keeps its id, slug and history, and gives up its name and identifiers. `moved_to` is the record
+    that takes its place, if one does.
     Raises NotFound, Gone, PreconditionMissing, Stale, Conflict (somebody refers to it)."""
     row = locate(tx, resource, key, to_write=True)
     if row.withdrawn_at is not None:
@@ -250,13 +257,9 @@ def withdraw(tx: Transaction, resource: Resource[Any], key: str, expected: Expec
     check(tx, row, expected)
     meta = {"version": row.version + 1, "updated_at": tx.now}
     document = msgspec.json.encode(snapshot(resource, row) | meta).decode()
+    values = {**meta, "withdrawn_at": tx.now, "claim": None, "shape": resource.shape, "document": document}
     # First the row, then the question: a writer that refers to it meanwhile waits for this lock, or is waited for.
-    _update(
-        tx,
-        resource,
-        row,
-        {**meta, "withdrawn_at": tx.now, "claim": None, "shape": resource.shape, "document": document},
-    )
+    _update(tx, resource, row, values | _moved(resource, moved_to))
     for child in resource.plan.children:
         if child.claims:
             tx.execute(sa.update(child.table).where(child.table.c[child.parent] == row.id).values(claim=None))
@@ -271,14 +274,22 @@ def withdraw(tx: Transaction, resource: Resource[Any], key: str, expected: Expec
     return Stored(row.id, row.slug, row.version + 1, document.encode(), written=True)
 
 
-def restore(tx: Transaction, resource: Resource[Any], key: str, expected: Expected = None) -> Stored:
+def _moved(resource: Resource[Any], to: UUID | None) -> dict[str, Any]:
+    return {} if resource.moved is None else {resource.moved.key: to}
+
+
+def restore(
+    tx: Transaction, resource: Resource[Any], key: str, expected: Expected = None, *, moved: bool = False
+) -> Stored:
     """Bring a withdrawn record back, through the same rules as any write; a record that is there stays as it is.
-    Without `expected`, whatever is there.
-    Raises NotFound, Stale, Invalid (it refers to something withdrawn), Conflict (its name is taken now)."""
+    Without `expected`, whatever is there. `moved`: also one whose place another took.
+    Raises NotFound, Stale, Invalid (it refers to something withdrawn), Conflict (its name is taken now, or its place)."""
     row = locate(tx, resource, key, to_write=True)
     check(tx, row, ANYTHING if expected is None else expected)
     if row.withdrawn_at is None:
         return _stored(tx, resource, row)
+    if row.moved_to is not None and not moved:
+        raise Conflict(gone(tx, resource, row).detail + " Take the merge back to have it again.")
     before = snapshot(resource, row)
     meta = {name: before[name] for name in COMMON} | {"version": row.version + 1, "updated_at": tx.now}
     return _write(tx, resource, validated(resource, own(resource, before)), meta, Action.restored, before=row)
@@ -326,7 +337,9 @@ def pointer_of(location: Iterable[str | int]) -> str:
     return "".join(f"/{step}" for step in (steps[:-1] if steps[-1:] == ["[key]"] else steps))
 
 
-def users_of(tx: Transaction, resource: Resource[Any], identifier: UUID, most: int = 20) -> Iterator[tuple[str, str]]:
+def users_of(
+    tx: Transaction, resource: Resource[Any], identifier: UUID, most: int | None = 20
+) -> Iterator[tuple[str, str]]:
     """The records (noun, slug) that refer to this one, at most `most` of each kind."""
     for table in Base.metadata.sorted_tables:
         for column in table.c:
@@ -337,7 +350,7 @@ def users_of(tx: Transaction, resource: Resource[Any], identifier: UUID, most: i
                 )
 
 
-def _users(table: sa.Table, column: sa.Column[Any], identifier: UUID, most: int) -> sa.Select[Any]:
+def _users(table: sa.Table, column: sa.Column[Any], identifier: UUID, most: int | None) -> sa.Select[Any]:
     owner = _owner(table)
     statement = (
         sa.select(owner.c.slug).where(column == identifier, owner.c.withdrawn_at.is_(None)).distinct().limit(most)
@@ -470,6 +483,7 @@ def _write(
         "withdrawn_at": None,
         "shape": resource.shape,
         "document": document,
+        **_moved(resource, None),
     }
     if before is None:
         tx.execute(sa.insert(resource.table).values(id=identifier, slug=meta["slug"], created_at=tx.now, **row))

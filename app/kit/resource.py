@@ -19,7 +19,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import InstrumentedAttribute, Mapper
 
 from app.kit import edtf
 from app.kit.db import Record, Transaction, table_of
@@ -299,7 +299,8 @@ class Resource(Generic[In]):
 
     `titled` gives the text that a slug is derived from; `rules` are asked before a write is stored and raise Invalid or
     Conflict; `computed` give the fields that no column holds, `by_day` says whether the calendar moves them; `collected` are
-    the records that `include` may add beside those that the noun refers to, by the name of their table.
+    the records that `include` may add beside those that the noun refers to, by the name of their table; `moved` is the column
+    that names the record which took the place of a withdrawn one.
     """
 
     name: str
@@ -314,6 +315,7 @@ class Resource(Generic[In]):
     computed: Sequence[Computed] = ()
     by_day: bool = False
     collected: Mapping[str, tuple[str, Collected]] = field(default_factory=dict)
+    moved: InstrumentedAttribute[Any] | None = None
     plan: Plan = field(init=False)
     table: sa.Table = field(init=False)
     shape: str = field(init=False)
@@ -343,7 +345,10 @@ class Resource(Generic[In]):
 
     def _one(self, column: sa.Column[Any]) -> sa.Select[Any]:
         c = self.table.c
-        statement = sa.select(c.id, c.slug, c.version, c.created_at, c.withdrawn_at, c.shape, c.document)
+        moved = sa.null() if self.moved is None else c[self.moved.key]
+        statement = sa.select(
+            c.id, c.slug, c.version, c.created_at, c.withdrawn_at, c.shape, c.document, moved.label("moved_to")
+        )
         return statement.where(column == sa.bindparam("key", type_=column.type))
 
     @property

@@ -22,6 +22,7 @@ from app.registry.milestones import Milestone
 from app.registry.organizations import Organization
 from app.registry.reviews import Review
 from app.registry.sources import Source, SourcePassage
+from app.registry.successions import Succession
 
 
 class Support(Vocabulary):
@@ -42,6 +43,7 @@ class CitedNoun(Vocabulary):
     milestones = "milestones", "What happened or was promised."
     sources = "sources", "Documents."
     reviews = "reviews", "Periodic reviews."
+    successions = "successions", "How organizations became others."
 
 
 CITED: dict[str, type[Record]] = {
@@ -52,6 +54,7 @@ CITED: dict[str, type[Record]] = {
     CitedNoun.milestones: Milestone,
     CitedNoun.sources: Source,
     CitedNoun.reviews: Review,
+    CitedNoun.successions: Succession,
 }
 
 

@@ -87,6 +87,7 @@ class Organization(Record):
     country: Mapped[str | None] = mapped_column(sa.String(2), info=FILTERED)
     founded: Mapped[edtf.Edtf | None] = dated("founded", sort=True)
     dissolved: Mapped[edtf.Edtf | None] = dated("dissolved")
+    merged_into_id: Mapped[UUID | None] = reference("organization")
 
     other_names: Mapped[list[OrganizationName]] = relationship(viewonly=True, order_by=OrganizationName.position)
     identifiers: Mapped[list[OrganizationIdentifier]] = relationship(

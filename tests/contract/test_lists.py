@@ -31,6 +31,7 @@ from tests.support.builders import (
     patch,
     review,
     source,
+    succession,
     together,
     withdraw,
 )
@@ -419,6 +420,10 @@ RICH: dict[str, Callable[[httpx.Client], Json]] = {
         "document": _made(source, client),
         "items": [{"collaboration": _made(collaboration, client), "finding": "noted"}],
     },
+    "successions": lambda client: {
+        "predecessors": [_made(organization, client), _made(organization, client)],
+        "successors": [_made(organization, client)],
+    },
 }
 
 
@@ -444,6 +449,7 @@ INCLUDED_NOUN = {
     "participants.organization": "organizations", "participants.on_behalf_of": "organizations",
     "type": "collaboration-types", "instrument": "instruments", "instruments": "instruments",
     "collaboration": "collaborations", "items.collaboration": "collaborations",
+    "predecessors": "organizations", "successors": "organizations",
     "document": "sources", "source": "sources", "target.record": "milestones",
 }  # fmt: skip
 
@@ -566,6 +572,9 @@ def world(client: httpx.Client) -> None:
     )  # fmt: skip
     review(client, slug="gb-next", status="planned", body="ilo")
 
+    succession(client, slug="oeec", kind="replacement", date="1961", predecessors=["firm"], successors=["oecd"])
+    succession(client, slug="later", kind="split", date="2014-05", predecessors=["oecd"], successors=["gb-group", "gb"])
+
     source(client, slug="book", kind="other")
     for noun, record, support in EVIDENCE:
         target = {"noun": noun, "record": record}
@@ -580,6 +589,7 @@ EVIDENCE = [
     ("sources", "paper", "states"), ("sources", "page-2016", "contradicts"),
     ("reviews", "gb-322", "implies"), ("reviews", "gb-326", "contradicts"),
     ("organizations", "oecd", "contradicts"),
+    ("successions", "oeec", "states"), ("successions", "later", "contradicts"),
 ]  # fmt: skip
 
 
@@ -645,6 +655,10 @@ FILTERS: dict[str, dict[str, str]] = {
         "from=1976&to=1976&match=certain": "guidelines",
     },
     "collaborations": {
+        "organization=gb&lineage=true": "forum-2014 table-2015",
+        "organization=gb&lineage=true&role=speaker": "table-2015",
+        "organization=oecd&lineage=true": "forum-2014 table-2015",
+        "organization=firm&lineage=true": "",
         "uncited=false": "forum-2014",
         "source=book": "course forum-2014",
         "contradicted=true": "course",
@@ -689,6 +703,9 @@ FILTERS: dict[str, dict[str, str]] = {
         "active_on=2015&sdg=1": "table-day",
     },
     "milestones": {
+        "organization=gb-group&lineage=true": "joined",
+        "organization=gb-group": "",
+        "organization=oecd&lineage=false": "joined",
         "uncited=false": "held",
         "source=book": "both held",
         "contradicted=true": "both",
@@ -735,12 +752,28 @@ FILTERS: dict[str, dict[str, str]] = {
         "noun=organizations&record=gb": "",
         "source=page-2014": "c1 c2",
         "source=page-2016": "",
-        "support=states": "book-states-event book-states-forum-2014 book-states-paper c1",
+        "support=states": "book-states-event book-states-forum-2014 book-states-oeec book-states-paper c1",
         "support=implies&noun=instruments,milestones": "book-implies-held c2",
         "noun=instruments": "c2 c3",
         "noun=instruments,organizations": "book-contradicts-oecd c1 c2 c3",
         "noun=reviews": "book-contradicts-gb-326 book-implies-gb-322",
         "source=page-2014&noun=instruments": "c2",
+    },
+    "successions": {
+        "kind=split": "later",
+        "kind=split,merger,replacement": "later oeec",
+        "kind=rename": "",
+        "predecessor=firm": "oeec",
+        "predecessor=oecd": "later",
+        "successor=oecd": "oeec",
+        "successor=gb": "later",
+        "successor=gb&predecessor=oecd": "later",
+        "from=1961&to=1961": "oeec",
+        "from=1962": "later",
+        "at=2014-05&match=certain": "later",
+        "uncited=false": "oeec",
+        "source=book": "later oeec",
+        "contradicted=true": "later",
     },
     "reviews": {
         "uncited=false": "gb-322",

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, create_model
 
 from app.api.v1 import RESOURCES
-from app.kit.db import Base, Record, table_of
+from app.kit.db import PAST, Base, Record, table_of
 from app.kit.fields import EdtfDate, Key, RecordIn
 from app.kit.resource import (
     COMMON,
@@ -83,7 +83,8 @@ def test_a_noun_with_a_field_too_many_cannot_be_described() -> None:
 
 @by_noun
 def test_every_column_of_a_noun_is_filled_by_a_field_or_by_the_registry(resource: Resource[Any]) -> None:
-    kept = {*COMMON, "withdrawn_at", "claim", "shape", "document"}
+    kept = {*COMMON, "withdrawn_at", "claim", "since", "shape", "document"}
+    kept |= {resource.moved.key} if resource.moved is not None else set()
     assert columns(resource.plan) | kept == set(resource.table.c.keys()) | {"claim"}
     for child in resource.plan.children:
         inner = child.plan or (Plan((child.item,)) if child.item else None)
@@ -114,8 +115,8 @@ def test_what_a_noun_answers_is_what_it_takes_and_what_the_registry_adds(resourc
 def test_every_noun_is_known_by_its_own_table_and_name() -> None:
     assert len({resource.plural for resource in RESOURCES}) == len(RESOURCES)
     assert {resource.table.name for resource in RESOURCES} == {
-        table.name for table in Base.metadata.sorted_tables if "slug" in table.c and "version" in table.c
-    } - {"revision"}
+        table.name for table in Base.metadata.sorted_tables if "slug" in table.c and "claim" in table.c
+    } - {past.name for past in PAST.values()}
     assert all(resource.table.info["noun"] == resource.plural for resource in RESOURCES)
 
 

@@ -89,6 +89,14 @@ def _citation(client: httpx.Client, given: Mapping[str, Any]) -> Json:
     return draft
 
 
+def _succession(client: httpx.Client, given: Mapping[str, Any]) -> Json:
+    draft: Json = {"kind": "rename"}
+    for name in ("predecessors", "successors"):
+        if name not in given:
+            draft[name] = [_slug_of(organization, client)]
+    return draft
+
+
 organization = Builder(
     "organizations",
     _named("name", "Organization", kind="other"),
@@ -154,6 +162,15 @@ review = Builder(
     required="status",
 )
 
+succession = Builder(
+    "successions",
+    _succession,
+    title=None,
+    change={"note": "Noted later."},
+    optional={"date": "2006"},
+    required="kind",
+)
+
 NOUNS: dict[str, Builder] = {
     builder.plural: builder
     for builder in (
@@ -165,6 +182,7 @@ NOUNS: dict[str, Builder] = {
         source,
         citation,
         review,
+        succession,
     )
 }
 

@@ -11,6 +11,7 @@ from app.api.v1 import (
     organizations,
     reviews,
     sources,
+    successions,
 )
 
 RESOURCES = (
@@ -22,4 +23,5 @@ RESOURCES = (
     sources.RESOURCE,
     citations.RESOURCE,
     reviews.RESOURCE,
+    successions.RESOURCE,
 )

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.api.v1.evidence import CitableOut, CitableQuery, cited
+from app.api.v1.lineage import LineageQuery
 from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Flag, Key, Note, Part, Prose, RecordIn, Title
 from app.kit.filters import Among, Equals, Lasting, Overlaps, Refers
 from app.kit.resource import Reference, Resource
@@ -24,6 +25,7 @@ from app.registry.collaborations import (
     ReviewStatus,
 )
 from app.registry.reviews import review_calendar
+from app.registry.successions import lineage_of
 
 Goal = Annotated[int, Field(ge=1, le=17)]
 
@@ -78,7 +80,7 @@ class CollaborationOut(CitableOut, CollaborationIn):
     review_status: ReviewStatus = ReviewStatus.none
 
 
-class CollaborationQuery(CitableQuery, Lasting):
+class CollaborationQuery(LineageQuery, CitableQuery, Lasting):
     """Which collaborations. The window asks for their period."""
 
     span = Overlaps(Collaboration, "period")
@@ -86,8 +88,8 @@ class CollaborationQuery(CitableQuery, Lasting):
     type: Annotated[Key | None, Refers(Collaboration.type_id, tree=CollaborationType.broader_id)] = None
     descendants: Flag = Field(default=False, description="With `type` or `part_of`: at any depth.")
     status: Annotated[list[CollaborationStatus] | None, CommaSeparated, Distinct, Equals(Collaboration.status)] = None
-    organization: Annotated[Key | None, Among(Refers(CollaborationParticipant.organization_id))] = Field(
-        default=None, description="One of the participants; with `role`: in this role."
+    organization: Annotated[Key | None, Among(Refers(CollaborationParticipant.organization_id, lineage=lineage_of))] = (
+        Field(default=None, description="One of the participants; with `role`: in this role.")
     )
     role: Annotated[
         list[ParticipantRole] | None, CommaSeparated, Distinct, Among(Equals(CollaborationParticipant.role))

@@ -8,11 +8,13 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.api.v1.evidence import CitableOut, CitableQuery, cited
+from app.api.v1.lineage import LineageQuery
 from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Key, Name, Prose, RecordIn, Title, WebAddress
 from app.kit.filters import Equals, Overlaps, Refers, Windowed
 from app.kit.resource import Reference, Resource
 from app.registry.citations import CitedNoun, evidence_of
 from app.registry.milestones import Milestone, MilestoneKind, MilestoneStatus
+from app.registry.successions import lineage_of
 
 EXAMPLE = {
     "title": "Launch of the project",
@@ -50,7 +52,7 @@ class MilestoneOut(CitableOut, MilestoneIn):
     """A milestone."""
 
 
-class MilestoneQuery(CitableQuery, Windowed):
+class MilestoneQuery(LineageQuery, CitableQuery, Windowed):
     """Which milestones. The window asks when they happened."""
 
     span = Overlaps(Milestone, "date")
@@ -59,7 +61,7 @@ class MilestoneQuery(CitableQuery, Windowed):
     status: Annotated[list[MilestoneStatus] | None, CommaSeparated, Distinct, Equals(Milestone.status)] = None
     collaboration: Annotated[Key | None, Refers(Milestone.collaboration_id)] = None
     instrument: Annotated[Key | None, Refers(Milestone.instrument_id)] = None
-    organization: Annotated[Key | None, Refers(Milestone.organization_id)] = None
+    organization: Annotated[Key | None, Refers(Milestone.organization_id, lineage=lineage_of)] = None
 
 
 RESOURCE = Resource(

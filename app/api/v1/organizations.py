@@ -99,4 +99,5 @@ RESOURCE = Resource(
     rules=(acyclic(Organization.part_of_id, "part_of"),),
     computed=(evidence_of(CitedNoun.organizations),),
     collected=cited(CitedNoun.organizations),
+    moved=Organization.merged_into_id,
 )
