@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.api.v1 import RESOURCES
-from app.exchange import documents, passages
+from app.exchange import documents, pages, passages, verification
 from app.kit import backfill, migrations, records
 from app.kit.db import Author, Transaction, make_engine
 from app.kit.errors import RegistryError
@@ -60,6 +61,15 @@ def _parser() -> argparse.ArgumentParser:
         "--document", type=Path, help="the source document: its passages are checked and their text is stored"
     )
     seed.set_defaults(run=_seed)
+
+    verify = commands.add_parser("verify", help="how the citations of a source stand in a newer text of it")
+    verify.add_argument("source", help="slug or id of the source")
+    verify.add_argument("file", type=Path, help="the newer text, plain or (.html, .htm) HTML, in UTF-8")
+    verify.add_argument(
+        "--accept", action="store_true", help="take it in as a new edition, with the citations that stand in it"
+    )
+    verify.add_argument("--published", metavar="EDTF", help="with --accept: when it was published")
+    verify.set_defaults(run=_verify)
     return parser
 
 
@@ -90,6 +100,44 @@ def _migrate(_: argparse.Namespace, settings: Settings) -> int:
     migrations.migrate(settings.database_url, MIGRATIONS, then=_complete)
     print("The schema is at its newest revision.")
     return 0
+
+
+def _verify(options: argparse.Namespace, settings: Settings) -> int:
+    page = options.file.suffix.lower() in (".html", ".htm")
+    newer = verification.read(options.file.read_bytes(), pages.MEDIA_TYPE if page else verification.TEXT)
+    nouns = {resource.plural: resource for resource in RESOURCES}
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        if options.accept:
+            return verification.accept(tx, nouns, options.source, newer, options.published)
+        return verification.verify(tx, nouns, options.source, newer).shown()
+
+    database = records.open_database(settings.database_url, pool_size=1)
+    try:
+        migrations.verify(database.engine, MIGRATIONS)
+        found = database.write(work, Author("verify")) if options.accept else database.read(work)
+    finally:
+        database.close()
+    _print_verification(found)
+    return 0
+
+
+def _print_verification(found: Mapping[str, Any]) -> None:
+    print(", ".join(f"{count} {verdict}" for verdict, count in found["summary"].items()))
+    for citation in found["citations"]:
+        if citation["verdict"] != "holds":
+            target, similarity = citation["target"], citation["similarity"]
+            near = f" ({similarity:.2f})" if citation["verdict"] == "changed" else ""
+            places = f"{_places(citation['was'])} → {_places(citation['now']) or 'nowhere'}"
+            print(f"  {citation['verdict']}{near} {target['noun']}/{target['record']}{citation['field']}: {places}")
+    for passage in found["uncited"]:
+        print(f"  uncited {_places([passage])}: {passage['text']}")
+    if found["accepted"]:
+        print(f"Accepted as {found['accepted']}.")
+
+
+def _places(places: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{place['section']}.{place['paragraph']}.{place['sentence']}" for place in places)
 
 
 def _complete(connection: Connection) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from app.api import deprecations, openapi, ops, problems
 from app.api.crud import crud_router
 from app.api.deprecations import DEPRECATIONS, Deprecation
-from app.api.v1 import RESOURCES, batches, changes, identity, provenance
+from app.api.v1 import RESOURCES, agenda, batches, changes, dossiers, identity, provenance
 from app.api.v1.citations import RecordCitationQuery
 from app.api.verbs import Verbs, VerbsLayer
 from app.exchange.documents import examples
@@ -27,7 +27,7 @@ TAGS = (
 )
 SCHEMAS: tuple[type[BaseModel], ...] = (
     batches.Batch, batches.BatchQuery, identity.Merger, history.ChangesQuery, AsOfQuery, RecordCitationQuery,
-    provenance.DisagreementQuery,
+    provenance.DisagreementQuery, provenance.VerificationQuery, agenda.AgendaPageQuery, dossiers.DossierQuery,
 )  # fmt: skip
 """The classes of bodies and parameters that are no noun's."""
 ABOUT = """\
@@ -71,7 +71,7 @@ def create_app(
     by_table = {resource.table.name: resource for resource in RESOURCES}
     for resource in RESOURCES:
         app.include_router(crud_router(resource, by_table))
-    for room in (provenance, identity, changes, batches):
+    for room in (provenance, agenda, dossiers, identity, changes, batches):
         app.include_router(room.router)
     ops.install(app)
     app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)

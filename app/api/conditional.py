@@ -18,12 +18,15 @@ _VERSION = re.compile(r"v([1-9][0-9]{0,17})(?:\.[sd][0-9]+)*", re.ASCII)
 _LONGEST = 4_000
 
 
-def etag(version: int | None = None, sequence: int | None = None, day: str | None = None) -> str:
-    """The entity-tag of what these numbers determine."""
+def etag(
+    version: int | None = None, sequence: int | None = None, day: str | None = None, form: str | None = None
+) -> str:
+    """The entity-tag of what these numbers determine, in one of the `form`s that an address has."""
     parts = (
         f"v{version}" if version is not None else "",
         f"s{sequence}" if sequence is not None else "",
         f"d{day}" if day else "",
+        form or "",
     )
     return '"' + ".".join(part for part in parts if part) + '"'
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from app.api.strict import read_query
+from app.api.strict import JSON, read_query
 from app.auth import policy
 from app.kit import past
 from app.kit.db import Author, Database, Work
@@ -96,11 +97,13 @@ def path(request: Request, target: str) -> str:
     return f"{request.scope.get('root_path', '')}{target}"
 
 
-def answer(body: bytes, tag: str, *, status: int = 200, headers: dict[str, Any] | None = None) -> Response:
-    """JSON with its entity-tag. May be kept, must be revalidated."""
-    return Response(body, status, {"ETag": tag, "Cache-Control": "no-cache", **(headers or {})}, "application/json")
+def answer(
+    body: bytes, tag: str, *, status: int = 200, headers: Mapping[str, str] | None = None, media_type: str = JSON
+) -> Response:
+    """An answer with its entity-tag. May be kept, must be revalidated."""
+    return Response(body, status, {"ETag": tag, "Cache-Control": "no-cache", **(headers or {})}, media_type)
 
 
-def not_modified(tag: str) -> Response:
+def not_modified(tag: str, headers: Mapping[str, str] | None = None) -> Response:
     """304: the client has it."""
-    return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache"})
+    return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache", **(headers or {})})

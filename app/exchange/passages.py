@@ -18,7 +18,7 @@ A stored locator or fingerprint is only as stable as these rules: changing one i
 
 import hashlib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -88,23 +88,35 @@ class Document:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece of a text that stands by itself: its lines, and whether they are a heading."""
+
+    lines: list[str]
+    heading: bool
+
+
 def read(data: bytes) -> Document:
     """Read a plain text in UTF-8 (a byte order mark is allowed). Raises DocumentError for anything else."""
+    blocks = (Block(lines, _is_heading(lines)) for lines in _blocks(decoded(data)))
+    return document(blocks, hashlib.sha256(data).hexdigest())
+
+
+def document(blocks: Iterable[Block], sha256: str) -> Document:
+    """The document that these blocks make, in the order in which they stand."""
     headings: list[str] = []
     passages: list[Passage] = []
     paragraph = 0
-    blocks = list(_blocks(_decoded(data)))
-    for block, following in zip(blocks, [*blocks[1:], None], strict=False):
-        if not _is_heading(block):
+    standing = list(blocks)
+    for block, following in zip(standing, [*standing[1:], None], strict=False):
+        if not block.heading:
             paragraph += 1
-            passages += (
-                Passage(len(headings), paragraph, number, text)
-                for number, text in enumerate(_sentences(block), start=1)
-            )
-        elif following is not None and not _is_heading(following):
-            headings.append(_folded(block[0]))
+            sentences = enumerate(_sentences(block.lines), start=1)
+            passages += (Passage(len(headings), paragraph, number, text) for number, text in sentences)
+        elif following is not None and not following.heading:
+            headings.append(_folded(block.lines[0]))
             paragraph = 0
-    return Document(tuple(headings), tuple(passages), hashlib.sha256(data).hexdigest())
+    return Document(tuple(headings), tuple(passages), sha256)
 
 
 def fingerprint(sentence: str) -> str:
@@ -121,7 +133,7 @@ def normalise(sentence: str) -> str:
     return _folded(unicodedata.normalize("NFKC", sentence.casefold()))
 
 
-def _decoded(data: bytes) -> str:
+def decoded(data: bytes) -> str:
     if len(data) > MAX_BYTES:
         raise DocumentError(f"The document has {len(data)} bytes; at most {MAX_BYTES} are read.")
     try:

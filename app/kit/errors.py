@@ -76,6 +76,10 @@ class PreconditionMissing(RegistryError):
     """The write must say which version it means."""
 
 
+class NotAcceptable(RegistryError):
+    """What was asked for is not there in a form that the caller takes."""
+
+
 class Forbidden(RegistryError):
     """The caller may not do this."""
 

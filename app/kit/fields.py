@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -108,6 +109,22 @@ def _as_of(text: Any) -> Any:
         ) from None
 
 
+def point_or_key(text: Any) -> Any:
+    """A number of the sequence, a date or a moment, if the text is one of them; else the slug or id of a record."""
+    try:
+        return _as_of(text)
+    except PydanticCustomError:
+        return _reference(text)
+
+
+def _day(text: Any) -> Any:
+    # Pydantic also reads a number as seconds since 1970.
+    if isinstance(text, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+        with suppress(ValueError):
+            return date.fromisoformat(text)
+    raise PydanticCustomError("day", "A day is written as 2024-03-28, and is in the calendar")
+
+
 def _comma_separated(value: Any) -> Any:
     parts = value if isinstance(value, list) else [value]
     return [piece for part in parts for piece in (part.split(",") if isinstance(part, str) else [part])]
@@ -158,7 +175,8 @@ Key = Annotated[str, AfterValidator(_reference), Field(json_schema_extra={"maxLe
 Name = Annotated[str, limited(255, clean_line), Field(json_schema_extra={"minLength": 1, "maxLength": 255})]
 Title = Annotated[str, limited(500, clean_line), Field(json_schema_extra={"minLength": 1, "maxLength": 500})]
 Word = Annotated[str, limited(100, clean_line), Field(json_schema_extra={"minLength": 1, "maxLength": 100})]
-Note = Annotated[str, limited(2_000, clean_prose), Field(json_schema_extra={"maxLength": 2_000})]
+NOTE_LENGTH = 2_000
+Note = Annotated[str, limited(NOTE_LENGTH, clean_prose), Field(json_schema_extra={"maxLength": NOTE_LENGTH})]
 Prose = Annotated[str, limited(10_000, clean_prose), Field(json_schema_extra={"maxLength": 10_000})]
 EdtfDate = Annotated[
     str,
@@ -174,6 +192,7 @@ AsOf = Annotated[
     BeforeValidator(_as_of),
     WithJsonSchema({"type": "string", "examples": ["1042", "2024-03-28", "2024-03-28T12:00:00Z"]}),
 ]
+Day = Annotated[date, BeforeValidator(_day)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, examples=["en"])]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2", examples=["CH"])]
 Distinct = AfterValidator(_distinct)

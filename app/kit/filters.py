@@ -43,6 +43,15 @@ class Withdrawn(Vocabulary):
     both = "any", "Both."
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a filter may need beside its value: all parameters, the noun's table, and the day on which it is asked."""
+
+    query: ListQuery
+    table: sa.Table
+    today: date
+
+
 class Where:
     """A kind of question."""
 
@@ -58,8 +67,8 @@ class Where:
         """The table of the record that its value names, where it names one."""
         return None
 
-    def clause(self, value: Any, query: ListQuery, table: sa.Table) -> sa.ColumnElement[bool]:
-        """What a row of `table`, the noun's, must fulfil."""
+    def clause(self, value: Any, asked: Asked) -> sa.ColumnElement[bool]:
+        """What a row of the noun's table must fulfil."""
         raise NotImplementedError
 
 
@@ -75,7 +84,7 @@ class Equals(Where):
 
     column: Column
 
-    def clause(self, value: Any, query: ListQuery, table: sa.Table) -> sa.ColumnElement[bool]:  # noqa: ARG002
+    def clause(self, value: Any, asked: Asked) -> sa.ColumnElement[bool]:  # noqa: ARG002
         return core(self.column).in_(value) if isinstance(value, list) else core(self.column) == value
 
 
@@ -92,11 +101,11 @@ class Refers(Where):
     def target(self) -> sa.Table:
         return next(iter(core(self.column).foreign_keys)).column.table
 
-    def clause(self, value: str, query: ListQuery, table: sa.Table) -> sa.ColumnElement[bool]:  # noqa: ARG002
+    def clause(self, value: str, asked: Asked) -> sa.ColumnElement[bool]:
         root = named(self.target, value)
-        if self.tree is not None and getattr(query, "descendants", False):
+        if self.tree is not None and getattr(asked.query, "descendants", False):
             return core(self.column).in_(subtree(self.target, core(self.tree), root))
-        if self.lineage is not None and getattr(query, "lineage", False):
+        if self.lineage is not None and getattr(asked.query, "lineage", False):
             return core(self.column).in_(self.lineage(root))
         return core(self.column) == sa.select(self.target.c.id).where(root).scalar_subquery()
 
@@ -116,8 +125,8 @@ class Among(Where):
     def target(self) -> sa.Table | None:
         return self.wrapped.target
 
-    def clause(self, value: Any, query: ListQuery, table: sa.Table) -> sa.ColumnElement[bool]:
-        return self.wrapped.clause(value, query, table)
+    def clause(self, value: Any, asked: Asked) -> sa.ColumnElement[bool]:
+        return self.wrapped.clause(value, asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,17 +250,17 @@ class Lasting(Windowed):
             yield self._holds(self.active_on)
 
 
-def conditions(query: ListQuery, table: sa.Table) -> list[sa.ColumnElement[bool]]:
+def conditions(query: ListQuery, table: sa.Table, today: date) -> list[sa.ColumnElement[bool]]:
     """What a record must fulfil to be in the list that `query` asks for. Raises Invalid for parameters that mean nothing
     without another."""
     for flag, mark in (("descendants", "tree"), ("lineage", "lineage")):
         asked = (where.wrapped if isinstance(where, Among) else where for _, where in questions(query))
         if getattr(query, flag, False) and not any(getattr(where, mark, None) for where in asked):
             raise Invalid.parameter(flag, "alone", "It starts from a record: name one with another parameter.")
-    found = list(_common(query, table))
+    found, about = list(_common(query, table)), Asked(query, table, today)
     children: dict[sa.Table, list[sa.ColumnElement[bool]]] = defaultdict(list)
     for value, where in questions(query):
-        (found if where.child is None else children[where.child]).append(where.clause(value, query, table))
+        (found if where.child is None else children[where.child]).append(where.clause(value, about))
     for child, clauses in children.items():
         parent = next(column for column in child.primary_key if column.foreign_keys)
         found.append(sa.exists().where(parent == table.c.id, *clauses))

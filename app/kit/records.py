@@ -77,7 +77,7 @@ def browse(tx: Transaction, resource: Resource[Any], query: filters.ListQuery) -
     """The page of the list that `query` asks for. Raises Malformed for a foreign cursor or an unknown sort,
     Invalid for a filter that names a record which does not exist."""
     table = resource.table
-    where = filters.conditions(query, table)
+    where = filters.conditions(query, table, tx.today)
     order, context = _order(resource, query), _context(resource, query)
     after = paging.decode(query.cursor, context, order.column) if query.cursor is not None else None
     shown = (table.c.id, table.c.shape, table.c.document, table.c.withdrawn_at)
@@ -189,12 +189,13 @@ def _insist_on_references(tx: Transaction, query: filters.ListQuery) -> None:
         value = getattr(query, name)
         for mark in info.metadata if value is not None else ():
             target = mark.target if isinstance(mark, filters.Where) else None
-            if target is not None and not _exists(tx, target, value):
+            if target is not None and not exists(tx, target, value):
                 parameter = info.alias or name
                 raise Invalid.parameter(parameter, "unknown_reference", f"There is no {_noun(target)} {value!r}.")
 
 
-def _exists(tx: Transaction, table: sa.Table, key: str) -> bool:
+def exists(tx: Transaction, table: sa.Table, key: str) -> bool:
+    """Whether `table` has a record, withdrawn or not, with this slug or id."""
     return tx.execute(sa.select(table.c.id).where(filters.named(table, key))).first() is not None
 
 

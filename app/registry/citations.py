@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit.db import FILTERED, Base, Record, Transaction, reference, table_of, vocabulary
 from app.kit.errors import Fault, Invalid
-from app.kit.filters import ListQuery, Where, named
+from app.kit.filters import Asked, Where, named
 from app.kit.resource import COMMON, Computed, Proposal
 from app.kit.vocabularies import Vocabulary
 from app.registry.collaboration_types import CollaborationType
@@ -163,17 +163,17 @@ def _cited(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.Select[An
 class Uncited(Where):
     """Whether nothing is cited for the record. What contradicts it does not count."""
 
-    def clause(self, value: Any, query: ListQuery, table: sa.Table) -> sa.ColumnElement[bool]:  # noqa: ARG002
-        own = CITATION.target_record_id == table.c.id
-        cited = _cited(table, own, CITATION.support != Support.contradicts).exists()
+    def clause(self, value: Any, asked: Asked) -> sa.ColumnElement[bool]:
+        own = CITATION.target_record_id == asked.table.c.id
+        cited = _cited(asked.table, own, CITATION.support != Support.contradicts).exists()
         return ~cited if value else cited
 
 
 class Contradicted(Where):
     """Whether some passage says otherwise."""
 
-    def clause(self, value: Any, query: ListQuery, table: sa.Table) -> sa.ColumnElement[bool]:  # noqa: ARG002
-        contradicted = table.c.id.in_(_cited(table, CITATION.support == Support.contradicts))
+    def clause(self, value: Any, asked: Asked) -> sa.ColumnElement[bool]:
+        contradicted = asked.table.c.id.in_(_cited(asked.table, CITATION.support == Support.contradicts))
         return contradicted if value else ~contradicted
 
 
@@ -184,16 +184,16 @@ class CitedFrom(Where):
     def target(self) -> sa.Table:
         return table_of(Source)
 
-    def clause(self, value: Any, query: ListQuery, table: sa.Table) -> sa.ColumnElement[bool]:  # noqa: ARG002
+    def clause(self, value: Any, asked: Asked) -> sa.ColumnElement[bool]:
         source = sa.select(SOURCE.id).where(named(self.target, value)).scalar_subquery()
-        return table.c.id.in_(_cited(table, CITATION.source_id == source))
+        return asked.table.c.id.in_(_cited(asked.table, CITATION.source_id == source))
 
 
 class OfRecord(Where):
     """Citations for one record; the parameter `noun` says of which noun."""
 
-    def clause(self, value: Any, query: ListQuery, table: sa.Table) -> sa.ColumnElement[bool]:  # noqa: ARG002
-        nouns: Sequence[str] = getattr(query, "noun", None) or ()
+    def clause(self, value: Any, asked: Asked) -> sa.ColumnElement[bool]:
+        nouns: Sequence[str] = getattr(asked.query, "noun", None) or ()
         if len(nouns) != 1:
             raise Invalid.parameter("record", "alone", "Say with `noun` which one noun the record is of.")
         target = table_of(CITED[nouns[0]])

@@ -22,3 +22,4 @@ class CollaborationType(Record):
     definition: Mapped[str | None] = mapped_column(sa.Text)
     broader_id: Mapped[UUID | None] = reference("collaboration_type")
     exact_matches: Mapped[list[str]] = mapped_column(sa.JSON)
+    review_every_months: Mapped[int | None] = mapped_column(sa.Integer)

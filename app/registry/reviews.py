@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
 from app.kit.db import FILTERED, Base, Record, Transaction, dated, folded, reference, table_of, vocabulary
+from app.kit.filters import Asked, Where
 from app.kit.vocabularies import Vocabulary
+from app.registry.collaboration_types import CollaborationType
 from app.registry.collaborations import Collaboration, ReviewStatus
 from app.registry.organizations import Organization
 from app.registry.sources import Source
@@ -69,24 +71,89 @@ class Review(Record):
     items: Mapped[list[ReviewItem]] = relationship(viewonly=True, order_by=ReviewItem.position)
 
 
+COLLABORATION, TYPE = table_of(Collaboration), table_of(CollaborationType)
+REVIEW, ITEM = table_of(Review), table_of(ReviewItem)
+
+
+def held_reviews() -> sa.Select[Any]:
+    """A row for each collaboration of each review that was held and whose date is known."""
+    return (
+        sa.select(ITEM.c.collaboration_id, REVIEW.c.date_edtf, REVIEW.c.date_latest)
+        .join(REVIEW, REVIEW.c.id == ITEM.c.review_id)
+        .where(REVIEW.c.status == HeldStatus.held, REVIEW.c.withdrawn_at.is_(None), REVIEW.c.date_edtf.is_not(None))
+    )
+
+
+def _intervals() -> sa.Subquery:
+    """For each type its interval in months, its own or that of the nearest broader type which has one."""
+    c = TYPE.c
+    own = sa.select(c.id, c.review_every_months.label("months")).where(c.review_every_months.is_not(None))
+    intervals = own.cte("intervals", recursive=True)
+    below = (
+        sa.select(c.id, intervals.c.months)
+        .join(intervals, c.broader_id == intervals.c.id)
+        .where(c.review_every_months.is_(None))
+    )
+    return sa.select(intervals.union_all(below)).subquery()
+
+
 def review_calendar(tx: Transaction, rows: Sequence[Any]) -> Mapping[UUID, Mapping[str, Any]]:
     """For each collaboration: when it was last reviewed (EDTF, as the review says), when it is next due (a day), and
     what that means today. One statement, whatever their number."""
-    collaboration, review, item = table_of(Collaboration).c, table_of(Review).c, table_of(ReviewItem).c
-    held = (
-        sa.select(item.collaboration_id, review.date_edtf, review.date_latest)
-        .join(table_of(Review), review.id == item.review_id)
-        .where(review.status == HeldStatus.held, review.withdrawn_at.is_(None), review.date_edtf.is_not(None))
-        .subquery()
-    )
-    found = tx.execute(
-        sa.select(collaboration.id, collaboration.review_every_months, held.c.date_edtf, held.c.date_latest)
-        .outerjoin(held, held.c.collaboration_id == collaboration.id)
-        .where(collaboration.id.in_([row.id for row in rows]))
-        .order_by(held.c.date_latest)
-    )
+    found = tx.execute(_CALENDAR, {"ids": [row.id for row in rows]})
     # Ordered by date, so the last row of a collaboration is its latest review.
-    return {row.id: standing(row.review_every_months, row.date_edtf, row.date_latest, tx.today) for row in found}
+    return {row.id: standing(row.months, row.date_edtf, row.date_latest, tx.today) for row in found}
+
+
+_HELD, _INTERVALS = held_reviews().subquery("held"), _intervals()
+MONTHS = sa.func.coalesce(COLLABORATION.c.review_every_months, _INTERVALS.c.months)
+"""After how many months a collaboration is to be reviewed: by its own word, or by that of its type."""
+WITH_INTERVAL = COLLABORATION.outerjoin(_INTERVALS, _INTERVALS.c.id == COLLABORATION.c.type_id)
+_CALENDAR = (
+    sa.select(COLLABORATION.c.id, MONTHS.label("months"), _HELD.c.date_edtf, _HELD.c.date_latest)
+    .select_from(WITH_INTERVAL.outerjoin(_HELD, _HELD.c.collaboration_id == COLLABORATION.c.id))
+    .where(COLLABORATION.c.id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)))
+    .order_by(_HELD.c.date_latest)
+)
+
+
+class Stands(Where):
+    """Collaborations whose review stands so: what `standing` computes, asked in SQL."""
+
+    def clause(self, value: Any, asked: Asked) -> sa.ColumnElement[bool]:
+        last = sa.func.max(_HELD.c.date_latest).label("last")
+        state = (
+            sa.select(COLLABORATION.c.id, MONTHS.label("months"), last)
+            .select_from(WITH_INTERVAL.outerjoin(_HELD, _HELD.c.collaboration_id == COLLABORATION.c.id))
+            .group_by(COLLABORATION.c.id, MONTHS)
+            .subquery("state")
+        )
+        stands = _stands(state.c.months, state.c.last, asked.today)
+        return asked.table.c.id.in_(sa.select(state.c.id).where(sa.or_(*(stands[status] for status in value))))
+
+
+def _stands(
+    months: sa.ColumnElement[int], last: sa.ColumnElement[date], today: date
+) -> Mapping[ReviewStatus, sa.ColumnElement[bool]]:
+    """For each status what an interval and a last review must fulfil."""
+    overdue = _due_before(today, months, last)
+    soon = _due_before(min(months_after(today, NOTICE_MONTHS), date.max - timedelta(1)) + timedelta(1), months, last)
+    asked, held = months.is_not(None), last.is_not(None)
+    return {
+        ReviewStatus.none: ~asked,
+        ReviewStatus.never: sa.and_(asked, ~held),
+        ReviewStatus.overdue: sa.and_(asked, held, overdue),
+        ReviewStatus.due: sa.and_(asked, held, ~overdue, soon),
+        ReviewStatus.current: sa.and_(asked, held, ~soon),
+    }
+
+
+def _due_before(day: date, months: sa.ColumnElement[int], last: sa.ColumnElement[date]) -> sa.ColumnElement[bool]:
+    """Whether `months` after `last` lies before `day`. Months are counted as numbers, which both databases can: a month
+    that is shorter than the day of `last` ends before that day, so the days alone decide within one month."""
+    due = sa.extract("year", last) * 12 + sa.extract("month", last) - 1 + months
+    month = day.year * 12 + day.month - 1
+    return sa.or_(due < month, sa.and_(due == month, sa.extract("day", last) < day.day))
 
 
 def standing(every: int | None, last: str | None, last_day: date | None, today: date) -> dict[str, Any]:

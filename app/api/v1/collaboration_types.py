@@ -31,6 +31,10 @@ class CollaborationTypeIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     exact_matches: Annotated[list[Uri], Distinct] = Field(
         default=[], max_length=50, description="skos:exactMatch: the same concept elsewhere."
     )
+    review_every_months: Annotated[int, Field(ge=1, le=1200, strict=True)] | None = Field(
+        default=None,
+        description="For collaborations of this type and of those below it, where they or a nearer type say nothing else.",
+    )
 
 
 class CollaborationTypeOut(CitableOut, CollaborationTypeIn):

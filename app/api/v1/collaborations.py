@@ -24,7 +24,7 @@ from app.registry.collaborations import (
     ParticipantRole,
     ReviewStatus,
 )
-from app.registry.reviews import review_calendar
+from app.registry.reviews import Stands, review_calendar
 from app.registry.successions import lineage_of
 
 Goal = Annotated[int, Field(ge=1, le=17)]
@@ -69,14 +69,18 @@ class CollaborationIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     participants: list[Participant] = Field(
         default=[], max_length=500, description="In the order given; an organization may stand more than once."
     )
-    review_every_months: Annotated[int, Field(ge=1, le=1200, strict=True)] | None = None
+    review_every_months: Annotated[int, Field(ge=1, le=1200, strict=True)] | None = Field(
+        default=None, description="Empty: as its type says, or the nearest broader type that does."
+    )
 
 
 class CollaborationOut(CitableOut, CollaborationIn):
     """A collaboration. The last three fields are computed on each reading."""
 
     last_reviewed: EdtfDate | None = Field(default=None, description="The date of the latest review that was held.")
-    next_review_due: date | None = Field(default=None, description="`review_every_months` after that.")
+    next_review_due: date | None = Field(
+        default=None, description="`review_every_months`, its own or its type's, after that."
+    )
     review_status: ReviewStatus = ReviewStatus.none
 
 
@@ -97,6 +101,9 @@ class CollaborationQuery(LineageQuery, CitableQuery, Lasting):
     instrument: Annotated[Key | None, Among(Refers(CollaborationInstrument.instrument_id))] = None
     sdg: Annotated[list[Goal] | None, CommaSeparated, Distinct, Among(Equals(CollaborationSdg.goal))] = None
     part_of: Annotated[Key | None, Refers(Collaboration.part_of_id, tree=Collaboration.part_of_id)] = None
+    review_status: Annotated[list[ReviewStatus] | None, CommaSeparated, Distinct, Stands()] = Field(
+        default=None, description="What the calendar says of their review, today (or on the day of `as_of`)."
+    )
 
 
 RESOURCE = Resource(

@@ -7,26 +7,31 @@ from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from app.api import conditional, deps, openapi
 from app.api.crud import browse_list, list_answer, next_page
-from app.api.strict import StrictRoute
+from app.api.strict import JSON, StrictRoute, check_media_type, read_body
 from app.api.v1 import RESOURCES
 from app.api.v1.citations import RESOURCE as CITATIONS
 from app.api.v1.citations import CitationQuery, RecordCitationQuery
 from app.api.v1.sources import RESOURCE as SOURCES
+from app.exchange import verification
+from app.exchange.drift import Verdict
+from app.exchange.passages import Document, DocumentError
 from app.kit import paging, records
 from app.kit.db import Transaction
-from app.kit.fields import AsOfQuery, Digits
+from app.kit.errors import Malformed
+from app.kit.fields import AsOfQuery, Digits, EdtfDate, Flag
 from app.kit.resource import Resource
 from app.registry.citations import CITATION, CitedNoun
 from app.registry.coverage import coverage
 from app.registry.disagreements import Key, disagreements
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute)
+TEXT, HTML = "text/plain", "text/html"
+NOUNS = {resource.plural: resource for resource in RESOURCES}
 BY_TABLE = {resource.table.name: resource for resource in RESOURCES}
-SOURCE_KEY = Path(description="Id or slug of the source.")
 
 # --- the citations of a record ----------------------------------------------------------------------------------------
 
@@ -116,6 +121,88 @@ async def get_coverage(request: Request, source: str = Path(alias="source_id")) 
 
     body, tag = await deps.reading(request, work, deps.query(request, AsOfQuery).as_of)
     return deps.answer(body, tag) if body else deps.not_modified(tag)
+
+
+# --- a newer text of a source -----------------------------------------------------------------------------------------
+
+
+class VerificationQuery(BaseModel):
+    """What is done with the newer text."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    accept: Flag = Field(
+        default=False,
+        description="Take it in: a new edition, with the citations that hold or moved. Nothing else is touched.",
+    )
+    published: EdtfDate | None = Field(default=None, description="With `accept`: when the newer edition was published.")
+
+
+PLACES: dict[str, Any] = {"type": "array", "items": {"type": "object", "properties": PLACE}}
+VERIFICATION: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "source": {"type": "string"},
+        "summary": {
+            "type": "object",
+            "properties": {name: {"type": "integer"} for name in (*Verdict, "uncited")},
+        },
+        "citations": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "citation": {"type": "string"}, "target": openapi.ref("CitationTarget"), "field": {"type": "string"},
+                    "verdict": TypeAdapter(Verdict).json_schema(), "was": PLACES, "now": PLACES,
+                    "similarity": {"type": ["number", "null"], "description": "1: word for word; null: nothing to compare."},
+                },
+            },
+        },
+        "uncited": {
+            "type": "array", "description": "Passages of the newer text that nothing cites yet.",
+            "items": {"type": "object", "properties": PLACE | {"text": {"type": "string"}}},
+        },
+        "accepted": {"type": ["string", "null"], "description": "The new edition, with `accept=true`."},
+    },
+}  # fmt: skip
+VERIFYING = """\
+Send the text of a newer capture or edition of the source, plain or as HTML; the server fetches nothing. The answer says of each
+citation whether it holds (same words, same place), moved (same words, another place), changed (near match), or is gone, and
+which passages of the newer text nothing cites yet. Where the registry has only fingerprints of the older text, a reworded
+sentence cannot be told from one that is gone. With `accept=true` the newer text becomes an edition that replaces the source."""
+
+
+@router.post(
+    "/sources/{source_id}/verification", tags=["sources"],
+    **openapi.operation(
+        "verifySource", "Verify the citations of a source against a newer text", VERIFYING,
+        {200: openapi.ok("The verdicts.", VERIFICATION, headers={}),
+         **openapi.problems((*openapi.WRITE, *openapi.BODY, "not-found", "gone", "conflict"))},
+        parameters=[openapi.CHANGE_REASON], query=VerificationQuery,
+        body=openapi.json_body({"type": "string"}, [TEXT, HTML], example="A sentence of the newer text."),
+    ),
+)  # fmt: skip
+async def verify_source(request: Request, source: str = Path(alias="source_id")) -> Response:
+    query, author = deps.query(request, VerificationQuery), deps.author(request)
+    check_media_type(request, (TEXT, HTML))
+    body = await read_body(request, deps.settings(request).max_body_bytes)
+    kind = request.headers["content-type"].partition(";")[0].strip().lower()
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        newer = _document(body, kind)
+        if query.accept:
+            return verification.accept(tx, NOUNS, source, newer, query.published)
+        return verification.verify(tx, NOUNS, source, newer).shown()
+
+    found = await (deps.writing(request, work, author) if query.accept else deps.reading(request, work))
+    return Response(msgspec.json.encode(found), media_type=JSON)
+
+
+def _document(body: bytes, kind: str) -> Document:
+    try:
+        return verification.read(body, kind)
+    except DocumentError as error:
+        raise Malformed(str(error)) from None
 
 
 # --- where sources disagree -------------------------------------------------------------------------------------------
