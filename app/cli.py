@@ -20,6 +20,9 @@ from app.kit.db import Author, Transaction, make_engine
 from app.kit.errors import RegistryError
 from app.settings import MIGRATIONS, SEED, Settings
 
+GRACE = 5
+"""Seconds that requests have to end once the server is told to stop. A live stream never would by itself."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `concord`. Returns the exit code: 0, or 1 with a plain message for what cannot be done."""
@@ -92,6 +95,7 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
         port=options.port,
         workers=options.workers,
         server_header=False,
+        timeout_graceful_shutdown=GRACE,
     )
     return 0
 

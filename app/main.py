@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -13,11 +14,13 @@ from pydantic import BaseModel
 from app.api import deprecations, openapi, ops, problems
 from app.api.crud import crud_router
 from app.api.deprecations import DEPRECATIONS, Deprecation
-from app.api.v1 import RESOURCES, agenda, batches, changes, dossiers, identity, provenance
+from app.api.pulse import Pulse
+from app.api.v1 import RESOURCES, agenda, batches, calendars, changes, dossiers, identity, provenance
 from app.api.v1.citations import RecordCitationQuery
 from app.api.verbs import Verbs, VerbsLayer
 from app.exchange.documents import examples
 from app.kit import history, migrations, records
+from app.kit.db import Transaction
 from app.kit.fields import AsOfQuery
 from app.settings import MIGRATIONS, SEED, Settings
 
@@ -27,7 +30,8 @@ TAGS = (
 )
 SCHEMAS: tuple[type[BaseModel], ...] = (
     batches.Batch, batches.BatchQuery, identity.Merger, history.ChangesQuery, AsOfQuery, RecordCitationQuery,
-    provenance.DisagreementQuery, provenance.VerificationQuery, agenda.AgendaPageQuery, dossiers.DossierQuery,
+    provenance.DisagreementQuery, provenance.VerificationQuery, agenda.AgendaPageQuery, agenda.AgendaQuery,
+    dossiers.DossierQuery,
 )  # fmt: skip
 """The classes of bodies and parameters that are no noun's."""
 ABOUT = """\
@@ -67,11 +71,12 @@ def create_app(
     app.state.schemas = SCHEMAS
     app.state.deprecations = deprecations.table(deprecated)
     app.state.verbs = Verbs(app)
+    app.state.pulse = Pulse(lambda: asyncio.wrap_future(app.state.database.submit_read(Transaction.sequence)))
     problems.install(app)
     by_table = {resource.table.name: resource for resource in RESOURCES}
     for resource in RESOURCES:
         app.include_router(crud_router(resource, by_table))
-    for room in (provenance, agenda, dossiers, identity, changes, batches):
+    for room in (provenance, agenda, dossiers, calendars, identity, changes, batches):
         app.include_router(room.router)
     ops.install(app)
     app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)

@@ -97,12 +97,14 @@ def ref(model: type[BaseModel] | str) -> dict[str, Any]:
 
 def operation(
     name: str, summary: str, description: str, responses: Mapping[int | str, Any], *, status: int = 200,
-    parameters: Sequence[Any] = (), query: type[BaseModel] | None = None, body: Any = None,
+    parameters: Sequence[Any] = (), query: type[BaseModel] | None = None, without: Sequence[str] = (), body: Any = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The arguments of a route's decorator. `query` is the class that the route reads its parameters with."""
+    """The arguments of a route's decorator. `query` is the class that the route reads its parameters with, `without` those of
+    them that it does not take."""
     extra: dict[str, Any] = {"parameters": list(parameters)}
     if query is not None:
         extra["x-query"] = query.__name__
+        extra["x-without"] = list(without)
     if body is not None:
         extra["requestBody"] = body
     return {
@@ -452,7 +454,9 @@ def build(
     asked = {item["x-query"] for item in operations if "x-query" in item}
     for item in operations:
         if "x-query" in item:
-            item["parameters"] = [*item["parameters"], *_query_parameters(found[item.pop("x-query")])]
+            left_out = item.pop("x-without")
+            read = _query_parameters(found[item.pop("x-query")])
+            item["parameters"] = [*item["parameters"], *(each for each in read if each["name"] not in left_out)]
     for name in asked:  # it is its parameters, and no document
         del found[name]
     document.setdefault("components", {})["schemas"] = found

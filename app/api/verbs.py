@@ -56,7 +56,7 @@ class VerbsLayer:
         if self._root:
             scope = self._under_prefix(scope)
         if scope["method"] == "HEAD":
-            scope, send = {**scope, "method": "GET"}, _without_body(send)
+            scope, send = {**scope, "method": "GET", "head": True}, _without_body(send)
         try:
             check_path(scope)
         except RegistryError as error:

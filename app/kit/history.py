@@ -145,3 +145,11 @@ def changes(tx: Transaction, query: ChangesQuery) -> Changes:
     sequence = tx.sequence()
     last = shown[-1].seq if more else max(sequence, query.after)
     return Changes([entry(row) for row in shown], last, more, sequence)
+
+
+def latest(tx: Transaction, query: ChangesQuery) -> list[sa.Row[Any]]:
+    """The last `query.limit` changes after `query.after`, the newest first."""
+    statement = sa.select(*COLUMNS).where(TABLE.c.seq > query.after).order_by(TABLE.c.seq.desc()).limit(query.limit)
+    if query.noun is not None:
+        statement = statement.where(TABLE.c.noun.in_(query.noun))
+    return list(tx.execute(statement))

@@ -193,7 +193,8 @@ def _shown(entry: Entry, document: Mapping[str, Any], followed: Mapping[str, Any
         for held in entry.reviews
     ]  # fmt: skip
     return {
-        "collaboration": entry.slug, "id": str(entry.id), "version": document["version"], "title": document["title"],
+        "collaboration": entry.slug, "id": str(entry.id), "version": document["version"],
+        "created_at": document["created_at"], "updated_at": document["updated_at"], "title": document["title"],
         "type": document["type"], "status": entry.status, **entry.state, "review_every_months": entry.months,
         "findings": findings, "follow_up": followed,
     }  # fmt: skip

@@ -44,6 +44,7 @@ ENTRY: dict[str, Any] = {
     "type": "object",
     "properties": {
         "collaboration": {"type": "string"}, "id": {"type": "string", "format": "uuid"}, "version": {"type": "integer"},
+        "created_at": {"type": "string", "format": "date-time"}, "updated_at": {"type": "string", "format": "date-time"},
         "title": {"type": "string"}, "type": {"type": "string"}, "status": {"type": "string"},
         "last_reviewed": {**TEXT_OR_NULL, "format": "edtf"}, "next_review_due": {**TEXT_OR_NULL, "format": "date"},
         "review_status": openapi.ref("ReviewStatus"),

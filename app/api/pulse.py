@@ -1,0 +1,62 @@
+"""The pulse: tells those who wait when the registry has been written to, by whichever process.
+
+One question a beat to the database for all who wait, and none while nobody does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from app.kit.errors import Unavailable
+
+BEAT = 0.5
+"""Seconds between two looks at the clock."""
+MOST = 200
+"""So many may wait at once in a process."""
+
+
+class Pulse:
+    """The registry's sequence as it moves. `look` asks the database for it."""
+
+    def __init__(self, look: Callable[[], Awaitable[int]], *, beat: float = BEAT) -> None:
+        self._look = look
+        self._beat = beat
+        self._waiting = 0
+        self._moved = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def insist_on_room(self) -> None:
+        """Raises Unavailable where too many listen already."""
+        if self._waiting >= MOST:
+            raise Unavailable(f"{MOST} clients are listening already. Ask again later, or ask for pages.")
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """While inside, the clock is looked at."""
+        self._waiting += 1
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    @property
+    def next_move(self) -> asyncio.Event:
+        """Set when the sequence is next seen to have moved. Take it before you read, and no move is missed in between."""
+        return self._moved
+
+    async def _run(self) -> None:
+        last = None
+        while self._waiting:
+            try:
+                now = await self._look()
+            except Unavailable:  # those who wait will be told at their next question
+                now = None
+            if now != last:
+                last = now
+                moved, self._moved = self._moved, asyncio.Event()
+                moved.set()
+            await asyncio.sleep(self._beat)
