@@ -78,6 +78,17 @@ def test_serve_migrates_seeds_answers_and_stops_when_told(server: Server, worker
         assert process.wait(10) in (0, -signal.SIGTERM)
 
 
+def test_serve_stops_while_somebody_listens_to_its_changes(server: Server) -> None:
+    listening = {"Accept": "text/event-stream"}
+    with (
+        served(server.fresh("seeded"), "--no-seed") as (process, client),
+        client.stream("GET", "/v1/changes", headers=listening) as stream,
+    ):
+        assert "created" in next(line for line in stream.iter_lines() if line.startswith("event"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) in (0, -signal.SIGTERM)
+
+
 def test_serve_stops_at_the_keyboard_and_finds_everything_again(server: Server) -> None:
     url = server.fresh("seeded")
     with served(url) as (process, client):

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from contextlib import redirect_stderr
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from alembic.script import ScriptDirectory
 from app.api.v1 import RESOURCES
 from app.cli import main
 from app.exchange import documents
-from app.kit import migrations, records
-from app.kit.db import Base, make_engine
+from app.kit import migrations, past, records
+from app.kit.db import Base, Database, Transaction, make_engine
 from app.kit.migrations import SchemaError
+from app.kit.resource import Resource
 from app.main import create_app
 from app.settings import HOME, MIGRATIONS, SEED, Settings
-from tests.conftest import Server
+from tests.conftest import TESTER, Server
 
 SCRIPTS = ScriptDirectory(str(MIGRATIONS))
 REVISIONS = [script.revision for script in reversed(list(SCRIPTS.walk_revisions()))]
@@ -321,3 +323,31 @@ def alembic(url: str, *arguments: str) -> str:
     found = subprocess.run(command, cwd=HOME, env=environment, text=True, capture_output=True, check=False, timeout=60)
     assert found.returncode == 0, found.stderr + found.stdout
     return found.stdout + found.stderr
+
+
+def test_a_registry_of_before_the_past_was_kept_knows_its_past_when_it_is_migrated(server: Server) -> None:
+    url = server.fresh("seeded")
+    organizations = next(resource for resource in RESOURCES if resource.plural == "organizations")
+    database = records.open_database(url, pool_size=1)
+    for name in ("Names", "Renamed", "Named again"):
+        edit = {"name": name, "other_names": [{"value": f"Once {name}", "lang": None, "kind": "alias"}]}
+        database.write(partial(_change, organizations, edit), TESTER)
+    before = [_as_of(database, organizations, number) for number in range(205, 214)]
+    database.close()
+    migrations.migrate(url, MIGRATIONS, "20261125_registry")
+    process = concord(url, "migrate")
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "3 past states were made of the history." in said
+    database = records.open_database(url, pool_size=1)
+    assert [_as_of(database, organizations, number) for number in range(205, 214)] == before
+    database.close()
+
+
+def _change(noun: Resource[Any], edit: dict[str, Any], tx: Transaction) -> records.Stored:
+    return records.change(tx, noun, "oecd", lambda before: before | edit, records.ANYTHING)
+
+
+def _as_of(database: Database, noun: Resource[Any], number: int) -> list[bytes]:
+    query = noun.query.model_validate({"limit": 200, "sort": "name"})
+    return database.read(lambda tx: records.browse(past.at(tx, number), noun, query).items)

@@ -49,6 +49,7 @@ def atom(entries: Iterable[Entry], *, title: str, address: str, base: str) -> by
     _link(feed, "self", address, MEDIA_TYPE)
     for entry in standing:
         _tombstone(feed, entry) if entry.action == "withdrawn" else _entry(feed, entry, base)
+    Xml.indent(feed)
     return bytes(Xml.tostring(feed, encoding="utf-8", xml_declaration=True))
 
 

@@ -24,6 +24,8 @@ from itertools import pairwise
 
 MAX_BYTES = 5_000_000
 HEADING_LENGTH = 120
+MOST_PASSAGES = 5_000
+"""A source of the registry has so many at most."""
 
 TERMINATORS = frozenset(".!?…")
 SENTENCE_PUNCTUATION = TERMINATORS | frozenset(":;")

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from app.exchange import pages, passages
 from app.exchange.drift import Comparison, Finding, Old, Place, Verdict, compare, verdict_of
-from app.exchange.passages import Document, Passage
+from app.exchange.passages import MOST_PASSAGES, Document, DocumentError, Passage
 from app.kit import records
 from app.kit.db import Transaction, table_of
 from app.kit.errors import Conflict
@@ -36,7 +36,10 @@ TEXT = "text/plain"
 
 def read(data: bytes, media_type: str) -> Document:
     """The document in `data`, a plain text or a page of HTML. Raises DocumentError."""
-    return pages.read(data) if media_type == pages.MEDIA_TYPE else passages.read(data)
+    document = pages.read(data) if media_type == pages.MEDIA_TYPE else passages.read(data)
+    if len(document.passages) > MOST_PASSAGES:
+        raise DocumentError(f"The text has {len(document.passages)} sentences; a source has {MOST_PASSAGES} at most.")
+    return document
 
 
 @dataclass(frozen=True, slots=True)

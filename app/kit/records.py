@@ -184,14 +184,23 @@ def _context(resource: Resource[Any], query: filters.ListQuery) -> str:
 
 
 def _insist_on_references(tx: Transaction, query: filters.ListQuery) -> None:
-    """An empty list for a mistyped slug would read as "nobody": say that the slug is unknown."""
+    """An empty list for a mistyped slug would read as "nobody": say that the slug is unknown, or that another took its
+    place."""
     for name, info in type(query).model_fields.items():
         value = getattr(query, name)
         for mark in info.metadata if value is not None else ():
-            target = mark.target if isinstance(mark, filters.Where) else None
-            if target is not None and not exists(tx, target, value):
-                parameter = info.alias or name
-                raise Invalid.parameter(parameter, "unknown_reference", f"There is no {_noun(target)} {value!r}.")
+            if isinstance(mark, filters.Where) and mark.target is not None:
+                _insist_on_reference(tx, mark.target, value, info.alias or name)
+
+
+def _insist_on_reference(tx: Transaction, table: sa.Table, key: str, parameter: str) -> None:
+    if not exists(tx, table, key):
+        raise Invalid.parameter(parameter, "unknown_reference", f"There is no {_noun(table)} {key!r}.")
+    moved, there = table.info["moved"], table.alias()
+    if moved is not None:
+        place = sa.select(there.c.slug).join(table, moved == there.c.id).where(filters.named(table, key))
+        if (slug := tx.execute(place).scalar()) is not None:
+            raise Invalid.parameter(parameter, "merged", f"{key} was merged into {slug!r}: ask for that.")
 
 
 def exists(tx: Transaction, table: sa.Table, key: str) -> bool:

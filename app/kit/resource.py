@@ -332,6 +332,7 @@ class Resource(Generic[In]):
         ):
             object.__setattr__(self, name, value)
         self.table.info["noun"] = self.plural  # what answers call it
+        self.table.info["moved"] = None if self.moved is None else self.table.c[self.moved.key]
 
     @cached_property
     def by_slug(self) -> sa.Select[Any]:

@@ -70,7 +70,7 @@ def full(noun: str) -> Json:
 
 @functools.cache
 def _full(noun: str) -> Json:
-    return typing.cast(Json, _sample(RESOURCE[noun].write))
+    return typing.cast(Json, _sample(RESOURCE[noun].write)) | DIFFERENT.get(noun, {})
 
 
 # The least of each noun that `full` can refer to, in the order in which they need each other.
@@ -83,12 +83,19 @@ SAMPLES: dict[str, Json] = {
     "sources": {"title": "Sample", "kind": "web_page"},
     "citations": {"source": "sample", "target": {"noun": "organizations", "record": "sample"}, "support": "states"},
     "reviews": {"title": "Sample", "status": "held"},
+    "successions": {"kind": "merger", "predecessors": ["sample"], "successors": ["another-sample"]},
 }
+# Where two references of a noun may not name the same record.
+DIFFERENT: dict[str, Json] = {"successions": {"successors": ["another-sample"]}}
 
 
 def samples(client: httpx.Client) -> None:
     """A record of every noun with the slug that `full` refers to."""
-    operations = [{"verb": "create", "noun": noun, "body": body | {"slug": "sample"}} for noun, body in SAMPLES.items()]
+    another = {"slug": "another-sample", "name": "Another sample", "kind": "other"}
+    operations: list[Json] = [{"verb": "create", "noun": "organizations", "body": another}]
+    operations += [
+        {"verb": "create", "noun": noun, "body": body | {"slug": "sample"}} for noun, body in SAMPLES.items()
+    ]
     answer = client.post("/v1/batch", json={"operations": operations})
     assert answer.status_code == 200, answer.text
 

@@ -104,7 +104,7 @@ def test_a27_dates_come_back_as_they_were_written_from_every_field(client: httpx
             for n in range(version - len(dates) + 1, version + 1)
         ]
         assert history == dates
-        assert [record[field] for record in walk(client, noun.path)] == [dates[-1]]
+        assert {record["slug"]: record[field] for record in walk(client, noun.path)}["sample"] == dates[-1]
 
 
 def test_a27_what_is_no_date_is_refused_in_every_field(client: httpx.Client, database: Database, wire: Wire) -> None:

@@ -528,7 +528,7 @@ def world(client: httpx.Client) -> None:
         return {"organization": name, "role": role}
 
     collaboration(
-        client, slug="forum-2014", type="forum", status="completed", period="2014-12-04", sdgs=[8, 17],
+        client, slug="forum-2014", type="forum", status="completed", period="2014-12-04", sdgs=[8, 17], review_every_months=12,
         instruments=["mne"], participants=[part("ilo", "speaker"), part("oecd", "host")],
     )  # fmt: skip
     collaboration(
@@ -540,6 +540,7 @@ def world(client: httpx.Client) -> None:
         client,
         slug="course",
         type="training",
+        review_every_months=24,
         status="on_request",
         period="201X",
         participants=[part("ilo", "provider")],
@@ -655,6 +656,10 @@ FILTERS: dict[str, dict[str, str]] = {
         "from=1976&to=1976&match=certain": "guidelines",
     },
     "collaborations": {
+        "review_status=overdue": "course forum-2014",
+        "review_status=overdue,never&type=training": "course",
+        "review_status=none&type=training": "undated",
+        "review_status=current,due": "",
         "organization=gb&lineage=true": "forum-2014 table-2015",
         "organization=gb&lineage=true&role=speaker": "table-2015",
         "organization=oecd&lineage=true": "forum-2014 table-2015",

@@ -121,6 +121,8 @@ def test_the_old_id_and_slug_lead_to_the_other_record(client: httpx.Client) -> N
         "withdrawn_reference"
         in client.post(milestone.path, json=milestone.draft(client, organization="labour-office")).text
     )
+    for asked in ("/v1/collaborations?organization=labour-office", "/v1/organizations?part_of=labour-office"):
+        assert "merged into 'ilo'" in problem(client, client.get(asked), 422)["errors"][0]["message"]
     assert [r["action"] for r in walk(client, "/v1/organizations/labour-office/revisions")] == ["withdrawn", "created"]
 
 

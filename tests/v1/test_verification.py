@@ -143,6 +143,7 @@ def test_a_bad_verification_is_refused_and_changes_nothing(client: httpx.Client)
         problem(client, client.post(PATH, content=b"caf\xe9", headers=TEXT), 400)
         problem(client, client.post(PATH, content=b"a\0b", headers=TEXT), 400)
         problem(client, client.post(PATH, content=b"a" * 1_100_000, headers=TEXT), 413)
+        problem(client, client.post(PATH, content=b"A b. " * 5_001, headers=TEXT), 400)
         problem(client, client.post(PATH, content=b"<meta charset=latin1><p>A.", headers=HTML), 400)
         problem(client, client.post("/v1/sources/nothing/verification", content="A.", headers=TEXT), 404)
         assert parameters(problem(client, client.post(f"{PATH}?published=soon", content="A.", headers=TEXT), 422)) == [

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.api.v1.evidence import CitableOut, CitableQuery, cited
-from app.exchange.passages import fingerprint
+from app.exchange.passages import MOST_PASSAGES, fingerprint
 from app.kit.fields import (
     CommaSeparated,
     Distinct,
@@ -84,7 +84,7 @@ class SourceIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     retrieved: Moment | None = Field(default=None, description="When it was read; RFC 3339 with zone.")
     replaces: Annotated[Key, Reference()] | None = Field(default=None, description="The earlier edition.")
     sha256: Sha256 | None = Field(default=None, description="Of the bytes that were read.")
-    passages: Annotated[list[Passage], AfterValidator(_one_place_each)] = Field(default=[], max_length=5_000)
+    passages: Annotated[list[Passage], AfterValidator(_one_place_each)] = Field(default=[], max_length=MOST_PASSAGES)
 
 
 class SourceOut(CitableOut, SourceIn):

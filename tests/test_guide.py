@@ -1,0 +1,84 @@
+"""The guide is true: every request in it, sent in its order to the seeded registry, has the answer that it shows."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+
+GUIDE = (Path(__file__).parent.parent / "docs/guide.md").read_text()
+HERE = "http://127.0.0.1:8000"
+
+
+class Request(NamedTuple):
+    """A request as `curl` would send it."""
+
+    verb: str
+    path: str
+    headers: dict[str, str]
+    body: str | None
+    follow: bool
+
+
+def examples() -> Iterator[tuple[Request, str, str]]:
+    """Each request of the guide, with the language and the text of its answer."""
+    for command, kind, answer in re.findall(r"```sh\n(curl .*?)\n```\n```(json|text)\n(.*?)\n```", GUIDE, re.DOTALL):
+        yield request_of(command), kind, answer
+
+
+def request_of(command: str) -> Request:
+    words = iter(shlex.split(command.replace("\\\n", " "))[1:])
+    verb, path, body, follow, headers = "GET", "", None, False, {}
+    for word in words:
+        if word == "-X":
+            verb = next(words)
+        elif word == "-H":
+            name, _, value = next(words).partition(": ")
+            headers[name] = value
+        elif word == "-d":
+            body = next(words).strip("\n")
+        elif word in ("-L", "-N"):
+            follow = follow or word == "-L"
+        else:
+            assert word.startswith(HERE), word
+            path = word.removeprefix(HERE)
+    return Request(verb, path, headers, body, follow)
+
+
+def holds(shown: Any, actual: Any) -> bool:
+    """Whether `actual` says what is shown: the keys that are shown, the lists as a whole."""
+    if isinstance(shown, dict):
+        return isinstance(actual, dict) and all(name in actual and holds(shown[name], actual[name]) for name in shown)
+    if isinstance(shown, list):
+        return isinstance(actual, list) and len(shown) == len(actual) and all(map(holds, shown, actual))
+    return bool(shown == actual)
+
+
+def test_every_request_has_an_answer_that_is_compared() -> None:
+    assert GUIDE.count("\ncurl ") == len(list(examples())) > 30
+
+
+def test_the_guide_is_true(registry: httpx.Client) -> None:
+    for request, kind, shown in examples():
+        with registry.stream(
+            request.verb, request.path, headers=request.headers, content=request.body, follow_redirects=request.follow
+        ) as answer:
+            about = f"{request.verb} {request.path}: {answer.status_code}"
+            if kind == "json":
+                actual = json.loads(answer.read())
+                assert answer.status_code < 300, f"{about} {actual}"
+                assert holds(json.loads(shown), actual), f"{about} {json.dumps(actual)}"
+            else:
+                assert answer.status_code == 200, about
+                assert stands_in(shown.splitlines(), answer.iter_lines()), about
+
+
+def stands_in(shown: list[str], lines: Iterator[str]) -> bool:
+    """Whether the lines that are shown come in this order; a stream that never ends is read as far as they go."""
+    seen = iter(lines)
+    return all(any(wanted in line for line in seen) for wanted in shown)
