@@ -98,7 +98,9 @@ def bodies(tx: Transaction, resource: Resource[Any], rows: Sequence[sa.Row[Any]]
     """The JSON of each row: its stored document, its computed fields behind it."""
     computed = [part(tx, rows) for part in resource.computed] if rows else []
     for row in rows:
-        extra = {name: value for part in computed for name, value in part.get(row.id, {}).items()}
+        extra: Snapshot = {}
+        for part in computed:
+            extra.update(part.get(row.id, {}))
         if row.withdrawn_at is not None:
             extra["withdrawn_at"] = row.withdrawn_at
         body = _document(resource, row)

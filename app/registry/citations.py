@@ -109,7 +109,7 @@ def passages_exist(tx: Transaction, proposal: Proposal[Any]) -> None:
 # --- evidence of a record -------------------------------------------------------------------------------------------
 
 CITATION, SOURCE = table_of(Citation).c, table_of(Source).c
-_EMPTY = (b"null", b"[]", b"{}", b'""')
+_KEPT = frozenset(COMMON)
 _STANDING = (
     CITATION.target_noun == sa.bindparam("noun", type_=CITATION.target_noun.type),
     CITATION.target_record_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)),
@@ -138,12 +138,14 @@ def evidence_of(noun: CitedNoun) -> Computed:
 
 
 def _evidence(row: Any, citations: Sequence[Any]) -> dict[str, Any]:
-    fields = msgspec.json.decode(row.document, type=dict[str, msgspec.Raw])
+    document: dict[str, Any] = msgspec.json.decode(row.document)
+    # Nothing stated is null, or empty; 0 and false are statements.
+    citable = [f"/{name}" for name, value in document.items() if (value or value == 0) and name not in _KEPT]
+    if not citations:
+        return {"cited_fields": [], "citable_fields": citable, "sources": [], "oldest_retrieved": None}
     return {
         "cited_fields": sorted({citation.field for citation in citations}),
-        "citable_fields": [
-            f"/{name}" for name, value in fields.items() if name not in COMMON and bytes(value) not in _EMPTY
-        ],
+        "citable_fields": citable,
         "sources": sorted({citation.slug for citation in citations}),
         "oldest_retrieved": min((c.retrieved for c in citations if c.retrieved is not None), default=None),
     }
