@@ -85,13 +85,26 @@ def _compared(tx: Transaction, keys: Sequence[Key]) -> Iterator[tuple[Key, dict[
     """Each field, with its disagreement where there is one."""
     documents, citations = _documents(tx, keys), _citations(tx, keys)
     for key in keys:
-        document, stated = documents.get(key[:2]), citations[key]
+        document, cited = documents.get(key[:2]), citations[key[:2]]
         if document is None:  # withdrawn: nothing is stated any more
             yield key, None
             continue
+        stated = [row for row in cited if row.field == key[2] and _speaks(row)]
         value = at(document, key[2]) if key[2] else None
-        differs = _differs(value, [row.stated_value for row in stated])
-        yield key, _item(tx, key, document["slug"], value, stated) if differs else None
+        if not _differs(value, [row.stated_value for row in stated]):
+            yield key, None
+            continue
+        yield key, _item(tx, key, document["slug"], value, [*stated, *_other_side(cited, key[2])])
+
+
+def _other_side(cited: Sequence[Any], field: str) -> list[Any]:
+    """What stands for the record's own value: citations of the field, or else of the record as a whole."""
+    silent = [row for row in cited if not _speaks(row)]
+    return [row for row in silent if row.field == field] or [row for row in silent if not row.field]
+
+
+def _speaks(row: Any) -> bool:
+    return row.stated_value is not None or row.support == Support.contradicts
 
 
 def _differs(value: Any, stated: Sequence[str | None]) -> bool:
@@ -120,19 +133,19 @@ def _records(noun: str, ids: Iterable[UUID]) -> sa.Select[Any]:
     return sa.select(table.c.id, table.c.document).where(table.c.id.in_(sorted(ids)), table.c.withdrawn_at.is_(None))
 
 
-def _citations(tx: Transaction, keys: Sequence[Key]) -> dict[Key, list[Any]]:
-    found: dict[Key, list[Any]] = {key: [] for key in keys}
+def _citations(tx: Transaction, keys: Sequence[Key]) -> dict[tuple[str, UUID], list[Any]]:
+    """All citations of some records."""
+    found: dict[tuple[str, UUID], list[Any]] = {key[:2]: [] for key in keys}
     shown = (CITATION.id, CITATION.slug, CITATION.support, CITATION.stated_value, SOURCE.slug.label("source"), *_FIELD)
     statement = (
         sa.select(*shown)
         .select_from(table_of(Citation).join(table_of(Source), SOURCE.id == CITATION.source_id))
-        .where(_SPEAKS, CITATION.target_record_id.in_({record for _, record, _ in keys}))
+        .where(CITATION.withdrawn_at.is_(None), CITATION.target_record_id.in_({record for _, record, _ in keys}))
         .order_by(CITATION.slug)
     )
     for row in tx.execute(statement):
-        key = (row.target_noun, row.target_record_id, row.field)
-        if key in found:
-            found[key].append(row)
+        if (row.target_noun, row.target_record_id) in found:
+            found[row.target_noun, row.target_record_id].append(row)
     return found
 
 

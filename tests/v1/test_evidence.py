@@ -170,6 +170,22 @@ def test_a_disagreement_shows_both_passages_and_ends_when_the_record_is_set_righ
     assert [row[0] for row in disagree(client, f"?as_of={then}")] == ["launch"]
 
 
+def test_the_other_side_is_what_stands_for_the_records_own_value(client: httpx.Client) -> None:
+    organization(client, slug="ilo", founded="1919")
+    for slug, field, value in (
+        ("whole", "", None),
+        ("same", "/founded", None),
+        ("other", "/name", None),
+        ("denies", "/founded", "1920"),
+    ):
+        citation(client, slug=slug, target=about("organizations", "ilo"), field=field, stated_value=value)
+    (found,) = walk(client, "/v1/disagreements")
+    assert [(c["citation"], c["stated_value"]) for c in found["citations"]] == [("denies", "1920"), ("same", None)]
+    withdraw(client, citation, {"slug": "same"})
+    (found,) = walk(client, "/v1/disagreements")
+    assert [c["citation"] for c in found["citations"]] == ["denies", "whole"]
+
+
 def test_a_contradiction_disagrees_whatever_it_says_and_a_withdrawn_record_with_nobody(client: httpx.Client) -> None:
     record = organization(client, slug="ilo")
     citation(client, target=about("organizations", "ilo"), support="contradicts")

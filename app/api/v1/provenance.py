@@ -247,8 +247,8 @@ DISAGREEMENT: dict[str, Any] = {
     **openapi.operation(
         "listDisagreements", "List where sources disagree",
         "Fields for which a citation states another value (`stated_value`) than the record or than another citation, or "
-        "contradicts it, with the passages of each. Dates agree where one lies within the other: `2014` and `2014-12`. "
-        "A page may hold fewer than `limit` while there is a `next`.",
+        "contradicts it, with the passages of each, and those of what stands for the record. Dates agree where one lies "
+        "within the other: `2014` and `2014-12`. A page may hold fewer than `limit` while there is a `next`.",
         {200: openapi.ok("A page.", openapi.page_of(DISAGREEMENT, "A page of disagreements."),
                          headers=openapi.ETAG | openapi.LINK),
          304: openapi.NOT_MODIFIED, **openapi.problems(openapi.READ)},
