@@ -145,9 +145,11 @@ def _places(places: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _complete(connection: Connection) -> None:
-    made = backfill.complete(Transaction(connection, datetime.now(UTC), Author("migration")), RESOURCES)
+    tx = Transaction(connection, datetime.now(UTC), Author("migration"))
+    made = backfill.complete(tx, RESOURCES)
     if made:
         print(f"{made} past states were made of the history.")
+    backfill.reindex(tx, RESOURCES)
 
 
 def _seed(options: argparse.Namespace, settings: Settings) -> int:

@@ -11,9 +11,9 @@ from alembic import context
 from sqlalchemy.engine import Connection
 
 import app.api.v1  # noqa: F401  # every noun's table
-from app.kit import revisions  # noqa: F401
+from app.kit import revisions, search  # noqa: F401
 from app.kit.db import Base, UtcDateTime
-from app.kit.migrations import alone
+from app.kit.migrations import alone, is_modelled
 from app.registry import merges  # noqa: F401
 from app.settings import Settings
 
@@ -33,6 +33,7 @@ def run(connection: Connection) -> None:
         target_metadata=Base.metadata,
         render_as_batch=connection.dialect.name == "sqlite",
         render_item=render_item,
+        include_name=is_modelled,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -23,7 +23,7 @@ from app.cli import main
 from app.exchange import documents
 from app.kit import migrations, past, records
 from app.kit.db import Base, Database, Transaction, make_engine
-from app.kit.migrations import SchemaError
+from app.kit.migrations import SchemaError, is_modelled
 from app.kit.resource import Resource
 from app.main import create_app
 from app.settings import HOME, MIGRATIONS, SEED, Settings
@@ -53,7 +53,7 @@ def revision(url: str) -> str | None:
 def differences(url: str) -> list[Any]:
     engine = make_engine(url, pool_size=1)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": is_modelled})
         found = compare_metadata(context, Base.metadata)
     engine.dispose()
     return list(found)
@@ -89,7 +89,7 @@ def constraints(url: str) -> dict[str, Any]:
     engine = make_engine(url, pool_size=1)
     look = sa.inspect(engine)
     found = {}
-    for table in look.get_table_names():
+    for table in filter(lambda name: is_modelled(name, "table", None), look.get_table_names()):
         unique = {(c["name"], *c["column_names"]) for c in look.get_unique_constraints(table)}
         found[table] = {
             "primary key": look.get_pk_constraint(table)["constrained_columns"],

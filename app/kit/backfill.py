@@ -1,4 +1,5 @@
-"""Past rows made of revisions, for what was written before past rows were kept: the history is the truth."""
+"""What a new release keeps of every write, made for what was written before it: past rows out of the revisions, and the
+index of search out of the records."""
 
 from __future__ import annotations
 
@@ -6,12 +7,13 @@ import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
 from pydantic import BaseModel
 
-from app.kit import records
+from app.kit import records, search
 from app.kit.db import PAST, Transaction
 from app.kit.errors import Invalid
 from app.kit.resource import Resource, Target, Targets
@@ -31,6 +33,26 @@ def complete(tx: Transaction, resources: Iterable[Resource[Any]]) -> int:
         for start in range(0, len(missing), BATCH):
             made += _make(tx, resource, [row.seq for row in missing[start : start + BATCH]])
     return made
+
+
+def reindex(tx: Transaction, resources: Iterable[Resource[Any]]) -> int:
+    """Make the index of search anew; the number of records in it."""
+    for table in (search.TEXT, search.INDEX):
+        tx.execute(sa.delete(table))
+    made = 0
+    for resource in resources:
+        c, last = resource.table.c, UUID(int=0)
+        statement = sa.select(c.id, c.since, c.shape, c.document).where(c.withdrawn_at.is_(None)).order_by(c.id)
+        while rows := tx.execute(statement.where(c.id > last).limit(BATCH)).all():
+            entries = (_entry(resource, row) for row in rows)
+            search.store(tx, entries)
+            made, last = made + len(rows), rows[-1].id
+    return made
+
+
+def _entry(resource: Resource[Any], row: Any) -> search.Entry:
+    texts = list(resource.texts(records.snapshot(resource, row)))
+    return search.Entry(resource.plural, row.id, row.since, texts, fresh=True)
 
 
 def _missing(resource: Resource[Any]) -> sa.Select[Any]:

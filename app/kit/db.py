@@ -12,7 +12,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -293,10 +293,12 @@ class Author:
 
 
 class Pending(NamedTuple):
-    """A write that is not numbered yet: the table of the record, and its revision without `seq`."""
+    """A write that is not numbered yet: the table of the record, its revision without `seq`, and the texts by which it is
+    found from then on (None: as before)."""
 
     table: sa.Table
     revision: dict[str, Any]
+    texts: Sequence[Any] | None = None
 
 
 View = Callable[[sa.Executable, Any], tuple[sa.Executable, Any]]

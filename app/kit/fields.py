@@ -175,6 +175,7 @@ Key = Annotated[str, AfterValidator(_reference), Field(json_schema_extra={"maxLe
 Name = Annotated[str, limited(255, clean_line), Field(json_schema_extra={"minLength": 1, "maxLength": 255})]
 Title = Annotated[str, limited(500, clean_line), Field(json_schema_extra={"minLength": 1, "maxLength": 500})]
 Word = Annotated[str, limited(100, clean_line), Field(json_schema_extra={"minLength": 1, "maxLength": 100})]
+SearchText = Annotated[str, limited(255, clean_line), Field(json_schema_extra={"minLength": 1, "maxLength": 255})]
 NOTE_LENGTH = 2_000
 Note = Annotated[str, limited(NOTE_LENGTH, clean_prose), Field(json_schema_extra={"maxLength": NOTE_LENGTH})]
 Prose = Annotated[str, limited(10_000, clean_prose), Field(json_schema_extra={"maxLength": 10_000})]

@@ -18,10 +18,10 @@ import sqlalchemy as sa
 from pydantic import Field
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.kit import edtf
+from app.kit import edtf, search, words
 from app.kit.db import Transaction, table_of
 from app.kit.errors import Invalid
-from app.kit.fields import AsOfQuery, CommaSeparated, Digits, EdtfDate, Flag, Moment
+from app.kit.fields import AsOfQuery, CommaSeparated, Digits, EdtfDate, Flag, Moment, SearchText
 from app.kit.text import is_id
 from app.kit.vocabularies import Vocabulary
 
@@ -160,6 +160,16 @@ class Lifetime:
         return sa.and_(there, sa.or_(ended.is_(None), ended >= start))
 
 
+@dataclass(frozen=True, slots=True)
+class Searched(Where):
+    """Records that hold these words (see words.question)."""
+
+    def clause(self, value: str, asked: Asked) -> sa.ColumnElement[bool]:
+        if asked.query.as_of is not None:
+            raise Invalid.parameter("q", "as_of", "Words are found in the present registry only: ask without `as_of`.")
+        return search.answers(asked.table.c.id, words.question(value), asked.table.info["noun"])
+
+
 def named(table: sa.Table, key: str) -> sa.ColumnElement[bool]:
     """The record of `table` that `key` (a slug or an id) names."""
     return table.c.id == UUID(key) if is_id(key) else table.c.slug == key
@@ -181,6 +191,11 @@ class ListQuery(AsOfQuery):
         default=None, description="Order; `-` in front turns it round. Records that lack the key come last."
     )
     count: Flag = Field(default=False, description="Also answer `total`, the number of records in the whole list.")
+    q: Annotated[SearchText | None, Searched()] = Field(
+        default=None,
+        description="Only records that hold these words in their names, titles and texts; the last word may be the begin of "
+        "one, words in double quotes stand together.",
+    )
     fields: Annotated[list[str] | None, CommaSeparated] = Field(
         default=None, description="Only these fields of each record."
     )

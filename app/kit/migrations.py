@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
@@ -59,6 +60,12 @@ def verify(engine: sa.Engine, location: Path) -> None:
         raise SchemaError(
             f"The database is at revision {current or 'none'}, this program needs {head}. Run: concord migrate"
         )
+
+
+def is_modelled(name: str | None, kind: str, _: Any) -> bool:
+    """Whether Alembic compares it with the models. The index of search is not one: each database has its own kind, and
+    SQLite's is made of several tables."""
+    return kind != "table" or name is None or not name.startswith("search_index")
 
 
 def configuration(location: Path) -> Config:

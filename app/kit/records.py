@@ -282,7 +282,7 @@ def withdraw(
             used_by=[{"noun": noun, "slug": slug} for noun, slug in users],
         )
     written = Written(resource.table, row.id, row.slug, row.version + 1, resource.shape, document)
-    revisions.note(tx, written, Action.withdrawn, ())
+    revisions.note(tx, written, Action.withdrawn, (), texts=())
     return Stored(row.id, row.slug, row.version + 1, document.encode(), written=True)
 
 
@@ -505,7 +505,9 @@ def _write(
         if action is Action.restored or child.name in changed:
             _replace_rows(tx, resource, child, identifier, data, targets, fresh=before is None)
     written = Written(resource.table, identifier, meta["slug"], meta["version"], resource.shape, document)
-    revisions.note(tx, written, action, changed)
+    texts = list(resource.texts(plain))
+    as_before = action is Action.changed and texts == list(resource.texts(old))
+    revisions.note(tx, written, action, changed, None if as_before else texts)
     return _stored(
         tx, resource, _Row(identifier, meta["slug"], meta["version"], resource.shape, document), written=True
     )

@@ -23,6 +23,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapper
 
 from app.kit import edtf
 from app.kit.db import Record, Transaction, table_of
+from app.kit.search import Texts
 from app.kit.text import fold
 
 In = TypeVar("In", bound=BaseModel)
@@ -297,10 +298,10 @@ COMMON = ("id", "slug", "version", "created_at", "updated_at")
 class Resource(Generic[In]):
     """Everything the kit needs to know of a noun.
 
-    `titled` gives the text that a slug is derived from; `rules` are asked before a write is stored and raise Invalid or
-    Conflict; `computed` give the fields that no column holds, `by_day` says whether the calendar moves them; `collected` are
-    the records that `include` may add beside those that the noun refers to, by the name of their table; `moved` is the column
-    that names the record which took the place of a withdrawn one.
+    `titled` gives the text that a slug is derived from, `texts` those by which a record is found; `rules` are asked before a
+    write is stored and raise Invalid or Conflict; `computed` give the fields that no column holds, `by_day` says whether the
+    calendar moves them; `collected` are the records that `include` may add beside those that the noun refers to, by the name
+    of their table; `moved` is the column that names the record which took the place of a withdrawn one.
     """
 
     name: str
@@ -311,6 +312,7 @@ class Resource(Generic[In]):
     query: type[Any]  # a ListQuery; filters.py stands on this module
     sorts: Mapping[str, Any]
     titled: Callable[[In], str]
+    texts: Texts
     rules: Sequence[Rule] = ()
     computed: Sequence[Computed] = ()
     by_day: bool = False

@@ -13,7 +13,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.kit import search
 from app.kit.db import PAST, Author, Base, Clock, Key, Pending, Transaction, UtcDateTime, table_of, vocabulary
+from app.kit.search import Entry, Text
 from app.kit.vocabularies import Vocabulary
 
 
@@ -67,8 +69,11 @@ class Written:
     document: str
 
 
-def note(tx: Transaction, written: Written, action: Action, changed: Iterable[str]) -> None:
-    """Remember a write. Its revision is stored by `seal`, when all writes of the transaction are known."""
+def note(
+    tx: Transaction, written: Written, action: Action, changed: Iterable[str], texts: Sequence[Text] | None
+) -> None:
+    """Remember a write. Its revision is stored by `seal`, when all writes of the transaction are known. `texts` are those by
+    which the record is found from now on; None: as before."""
     revision = {
         "noun": written.table.info["noun"],
         "record_id": written.id,
@@ -82,11 +87,12 @@ def note(tx: Transaction, written: Written, action: Action, changed: Iterable[st
         "shape": written.shape,
         "document": written.document,
     }
-    tx.pending.append(Pending(written.table, revision))
+    tx.pending.append(Pending(written.table, revision, texts))
 
 
 def seal(tx: Transaction) -> None:
-    """End a writing transaction: take as many numbers as it made revisions, store these, and number the rows.
+    """End a writing transaction: take as many numbers as it made revisions, store these, number the rows, and bring the
+    index of search after them.
 
     The clock's row lock is held from here to the commit and no longer, so numbers follow commit order and concurrent
     writers wait for each other only at the very end.
@@ -98,6 +104,14 @@ def seal(tx: Transaction) -> None:
     tx.execute(sa.insert(TABLE), [{"seq": seq, **pending.revision} for seq, pending in numbered])
     for table in {pending.table.name: pending.table for pending in tx.pending}.values():
         _number(tx, table, [(seq, pending.revision) for seq, pending in numbered if pending.table is table])
+    search.store(
+        tx,
+        (
+            Entry(row["noun"], row["record_id"], seq, texts, fresh=row["action"] is Action.created)
+            for seq, (_, row, texts) in numbered
+            if texts is not None
+        ),
+    )
     tx.pending.clear()
 
 

@@ -26,7 +26,7 @@ MOST_MARKS = 30
 takes the square of their number."""
 # Tibetan vowel signs that are no marks by their class, and come apart into nothing but marks when they are normalised.
 _HIDDEN_MARKS = frozenset("\u0f73\u0f75\u0f81")
-_LETTERS = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ı": "i"})
+LETTERS = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ı": "i"})
 
 
 def _forbidden(character: str, *, lines: bool) -> bool:
@@ -78,17 +78,21 @@ def clean_prose(text: str) -> str:
 def fold(text: str) -> str:
     """The key under which two spellings are one: NFKD, marks and invisible characters stripped, case folded,
     white space single. `İLO` and `ilo` have one key, as have `Straße` and `STRASSE`, `ÖBB` and `obb`."""
+    return " ".join(bare(text).split())
+
+
+def bare(text: str) -> str:
+    """`text` in NFKD, without marks and invisible characters, case folded; its white space as it is."""
     if text.isascii():
-        return " ".join(text.casefold().split())
+        return text.casefold()
     spread = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    kept = "".join(c for c in spread if unicodedata.category(c) not in _UNSEEN)
-    return " ".join(kept.split())
+    return "".join(c for c in spread if unicodedata.category(c) not in _UNSEEN)
 
 
 def slugify(text: str) -> str:
     """A slug made from a name: ASCII words joined by hyphens, at most SLUG_LENGTH characters; "" where a name
     has no Latin letter or digit (the caller then has to make one)."""
-    words = re.findall(r"[a-z0-9]+", fold(text).translate(_LETTERS).replace("'", "").replace("’", ""))
+    words = re.findall(r"[a-z0-9]+", fold(text).translate(LETTERS).replace("'", "").replace("’", ""))
     slug = ""
     for word in words:
         longer = f"{slug}-{word}" if slug else word

@@ -14,6 +14,7 @@ from app.kit.db import FILTERED, Base, Record, Transaction, reference, table_of,
 from app.kit.errors import Fault, Invalid
 from app.kit.filters import Asked, Where, named
 from app.kit.resource import COMMON, Computed, Proposal
+from app.kit.search import Rank, texts_of
 from app.kit.vocabularies import Vocabulary
 from app.registry.collaboration_types import CollaborationType
 from app.registry.collaborations import Collaboration
@@ -200,3 +201,7 @@ class OfRecord(Where):
             raise Invalid.parameter("record", "alone", "Say with `noun` which one noun the record is of.")
         target = table_of(CITED[nouns[0]])
         return CITATION.target_record_id == sa.select(target.c.id).where(named(target, value)).scalar_subquery()
+
+
+texts = texts_of({"note": Rank.prose})
+"""By what a citation is found."""

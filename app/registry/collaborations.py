@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
 from app.kit.db import FILTERED, Base, Record, dated, folded, reference, vocabulary
+from app.kit.search import Rank, texts_of
 from app.kit.vocabularies import Vocabulary
 from app.registry.collaboration_types import CollaborationType
 from app.registry.instruments import Instrument
@@ -111,3 +112,7 @@ class Collaboration(Record):
     participants: Mapped[list[CollaborationParticipant]] = relationship(
         viewonly=True, order_by=CollaborationParticipant.position
     )
+
+
+texts = texts_of({"title": Rank.title, "summary": Rank.prose})
+"""By what a collaboration is found."""

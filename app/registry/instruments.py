@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
 from app.kit.db import FILTERED, Base, Record, dated, folded, reference, vocabulary
+from app.kit.search import Rank, texts_of
 from app.kit.vocabularies import Vocabulary
 from app.registry.organizations import Organization
 
@@ -59,3 +60,7 @@ class Instrument(Record):
         order_by=InstrumentReference.position,
         foreign_keys=InstrumentReference.instrument_id,
     )
+
+
+texts = texts_of({"title": Rank.title, "short_title": Rank.other, "description": Rank.prose})
+"""By what an instrument is found."""

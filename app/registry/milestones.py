@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit import edtf
 from app.kit.db import FILTERED, Record, dated, folded, reference, vocabulary
+from app.kit.search import Rank, texts_of
 from app.kit.vocabularies import Vocabulary
 from app.registry.collaborations import Collaboration
 from app.registry.instruments import Instrument
@@ -65,3 +66,7 @@ class Milestone(Record):
     description: Mapped[str | None] = mapped_column(sa.Text)
     place: Mapped[str | None] = mapped_column(sa.String(255))
     url: Mapped[str | None] = mapped_column(sa.Text)
+
+
+texts = texts_of({"title": Rank.title, "description": Rank.prose, "place": Rank.prose})
+"""By what a milestone is found."""

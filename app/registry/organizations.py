@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -9,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
 from app.kit.db import FILTERED, Base, Key, Record, dated, folded, reference, vocabulary
+from app.kit.search import Rank, Text
 from app.kit.vocabularies import Vocabulary
 
 
@@ -93,3 +96,18 @@ class Organization(Record):
     identifiers: Mapped[list[OrganizationIdentifier]] = relationship(
         viewonly=True, order_by=OrganizationIdentifier.position
     )
+
+
+RANKS = {NameKind.acronym: Rank.acronym, NameKind.former: Rank.former}
+"""What a further name of a kind is to search; of any other kind a name."""
+
+
+def texts(record: Mapping[str, Any]) -> Iterator[Text]:
+    """By what an organization is found."""
+    yield Text("/name", record["name"], Rank.title)
+    if record["acronym"]:
+        yield Text("/acronym", record["acronym"], Rank.acronym)
+    for n, other in enumerate(record["other_names"]):
+        yield Text(f"/other_names/{n}/value", other["value"], RANKS.get(other["kind"], Rank.other))
+    if record["description"]:
+        yield Text("/description", record["description"], Rank.prose)

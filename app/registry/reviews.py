@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.kit import edtf
 from app.kit.db import FILTERED, Base, Record, Transaction, dated, folded, reference, table_of, vocabulary
 from app.kit.filters import Asked, Where
+from app.kit.search import Rank, texts_of
 from app.kit.vocabularies import Vocabulary
 from app.registry.collaboration_types import CollaborationType
 from app.registry.collaborations import Collaboration, ReviewStatus
@@ -177,3 +178,7 @@ def months_after(day: date, months: int) -> date:
     index = min(day.year * 12 + day.month - 1 + months, 9999 * 12 + 11)
     year, month = divmod(index, 12)
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+texts = texts_of({"title": Rank.title, "session": Rank.prose, "summary": Rank.prose, "decision": Rank.prose})
+"""By what a review is found."""

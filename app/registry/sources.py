@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
 from app.kit.db import FILTERED, SORTED, Base, Record, UtcDateTime, dated, folded, reference, vocabulary
+from app.kit.search import Rank, texts_of
 from app.kit.vocabularies import Vocabulary
 from app.registry.organizations import Organization
 
@@ -59,3 +60,7 @@ class Source(Record):
     sha256: Mapped[str | None] = mapped_column(sa.String(64))
 
     passages: Mapped[list[SourcePassage]] = relationship(viewonly=True, order_by=SourcePassage.position)
+
+
+texts = texts_of({"title": Rank.title, "symbol": Rank.acronym})
+"""By what a source is found."""

@@ -13,6 +13,7 @@ from app.kit.db import FILTERED, Base, Record, Transaction, dated, reference, ta
 from app.kit.errors import Invalid
 from app.kit.filters import named
 from app.kit.resource import Proposal
+from app.kit.search import Rank, texts_of
 from app.kit.vocabularies import Vocabulary
 from app.registry.organizations import Organization
 
@@ -114,3 +115,7 @@ def forward_in_time(tx: Transaction, proposal: Proposal[Any]) -> None:
     for n, identifier in enumerate(after):
         if identifier in behind:
             raise Invalid.at(f"/successors/{n}", "cycle", "This organization would come from itself.")
+
+
+texts = texts_of({"note": Rank.prose})
+"""By what a succession is found."""

@@ -78,7 +78,7 @@ def test_a_noun_with_a_field_too_many_cannot_be_described() -> None:
     old = next(resource for resource in RESOURCES if resource.model is Organization)
     write = create_model("Write", __base__=old.write, motto=(str | None, None))
     with pytest.raises(TypeError, match="motto"):
-        Resource[Any](old.name, old.plural, old.model, write, old.read, old.query, old.sorts, old.titled)
+        Resource[Any](old.name, old.plural, old.model, write, old.read, old.query, old.sorts, old.titled, old.texts)
 
 
 @by_noun

@@ -10,6 +10,7 @@ from app.api.v1.sources import Count
 from app.kit.fields import CommaSeparated, Distinct, Key, Note, Part, Pointer, RecordIn, RecordOut
 from app.kit.filters import Equals, ListQuery, Refers
 from app.kit.resource import Reference, Resource
+from app.registry import citations
 from app.registry.citations import CITED, Citation, CitedNoun, OfRecord, Support, passages_exist
 
 
@@ -83,5 +84,6 @@ RESOURCE = Resource(
     query=CitationQuery,
     sorts={"slug": Citation.slug, "created_at": Citation.created_at, "updated_at": Citation.updated_at},
     titled=lambda data: f"{data.target.noun} {data.target.record}",
+    texts=citations.texts,
     rules=(passages_exist,),
 )

@@ -11,6 +11,7 @@ from app.kit.fields import Distinct, Flag, Key, Language, Name, Prose, RecordIn,
 from app.kit.filters import Refers
 from app.kit.resource import Reference, Resource
 from app.kit.rules import acyclic
+from app.registry import collaboration_types
 from app.registry.citations import CitedNoun, evidence_of
 from app.registry.collaboration_types import CollaborationType
 
@@ -62,6 +63,7 @@ RESOURCE = Resource(
         "updated_at": CollaborationType.updated_at,
     },
     titled=lambda data: data.label,
+    texts=collaboration_types.texts,
     rules=(acyclic(CollaborationType.broader_id, "broader"),),
     computed=(evidence_of(CitedNoun.collaboration_types),),
     collected=cited(CitedNoun.collaboration_types),

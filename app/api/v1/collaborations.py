@@ -13,6 +13,7 @@ from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Flag, Key, Note, 
 from app.kit.filters import Among, Equals, Lasting, Overlaps, Refers
 from app.kit.resource import Reference, Resource
 from app.kit.rules import acyclic
+from app.registry import collaborations
 from app.registry.citations import CitedNoun, evidence_of
 from app.registry.collaboration_types import CollaborationType
 from app.registry.collaborations import (
@@ -121,6 +122,7 @@ RESOURCE = Resource(
         "updated_at": Collaboration.updated_at,
     },
     titled=lambda data: data.title,
+    texts=collaborations.texts,
     rules=(acyclic(Collaboration.part_of_id, "part_of"),),
     computed=(review_calendar, evidence_of(CitedNoun.collaborations)),
     by_day=True,

@@ -11,6 +11,7 @@ from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Key, Name, Prose,
 from app.kit.filters import Among, Equals, Overlaps, Refers, Windowed
 from app.kit.resource import Reference, Resource
 from app.kit.rules import acyclic
+from app.registry import instruments
 from app.registry.citations import CitedNoun, evidence_of
 from app.registry.instruments import Instrument, InstrumentKind, InstrumentReference
 
@@ -70,6 +71,7 @@ RESOURCE = Resource(
         "updated_at": Instrument.updated_at,
     },
     titled=lambda data: data.short_title or data.title,
+    texts=instruments.texts,
     rules=(acyclic(Instrument.replaces_id, "replaces"),),
     computed=(evidence_of(CitedNoun.instruments),),
     collected=cited(CitedNoun.instruments),

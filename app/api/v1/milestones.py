@@ -12,6 +12,7 @@ from app.api.v1.lineage import LineageQuery
 from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Key, Name, Prose, RecordIn, Title, WebAddress
 from app.kit.filters import Equals, Overlaps, Refers, Windowed
 from app.kit.resource import Reference, Resource
+from app.registry import milestones
 from app.registry.citations import CitedNoun, evidence_of
 from app.registry.milestones import Milestone, MilestoneKind, MilestoneStatus
 from app.registry.successions import lineage_of
@@ -80,6 +81,7 @@ RESOURCE = Resource(
         "updated_at": Milestone.updated_at,
     },
     titled=lambda data: data.title,
+    texts=milestones.texts,
     computed=(evidence_of(CitedNoun.milestones),),
     collected=cited(CitedNoun.milestones),
 )

@@ -25,6 +25,7 @@ from app.kit.fields import (
 from app.kit.filters import Equals, Lifetime, Refers, Timed
 from app.kit.resource import Reference, Resource
 from app.kit.rules import acyclic
+from app.registry import organizations
 from app.registry.citations import CitedNoun, evidence_of
 from app.registry.organizations import NameKind, Organization, OrganizationKind
 
@@ -96,6 +97,7 @@ RESOURCE = Resource(
         "updated_at": Organization.updated_at,
     },
     titled=lambda data: data.name,
+    texts=organizations.texts,
     rules=(acyclic(Organization.part_of_id, "part_of"),),
     computed=(evidence_of(CitedNoun.organizations),),
     collected=cited(CitedNoun.organizations),

@@ -10,6 +10,7 @@ from app.api.v1.evidence import CitableOut, CitableQuery, cited
 from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Key, Name, Note, Part, Prose, RecordIn, Title
 from app.kit.filters import Among, Equals, Overlaps, Refers, Windowed
 from app.kit.resource import Reference, Resource
+from app.registry import reviews
 from app.registry.citations import CitedNoun, evidence_of
 from app.registry.reviews import Finding, HeldStatus, Review, ReviewItem
 
@@ -74,6 +75,7 @@ RESOURCE = Resource(
         "updated_at": Review.updated_at,
     },
     titled=lambda data: data.title,
+    texts=reviews.texts,
     computed=(evidence_of(CitedNoun.reviews),),
     collected=cited(CitedNoun.reviews),
 )

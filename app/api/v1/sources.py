@@ -26,6 +26,7 @@ from app.kit.fields import (
 from app.kit.filters import Equals, Overlaps, Refers, Windowed
 from app.kit.resource import Reference, Resource
 from app.kit.rules import acyclic
+from app.registry import sources
 from app.registry.citations import CitedNoun, evidence_of
 from app.registry.sources import Source, SourceKind
 
@@ -117,6 +118,7 @@ RESOURCE = Resource(
         "updated_at": Source.updated_at,
     },
     titled=lambda data: data.symbol or data.title,
+    texts=sources.texts,
     rules=(acyclic(Source.replaces_id, "replaces"),),
     computed=(evidence_of(CitedNoun.sources),),
     collected=cited(CitedNoun.sources),

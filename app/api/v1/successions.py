@@ -10,6 +10,7 @@ from app.api.v1.evidence import CitableOut, CitableQuery, cited
 from app.kit.fields import CommaSeparated, Distinct, EdtfDate, Key, Prose, RecordIn
 from app.kit.filters import Among, Equals, Overlaps, Refers, Windowed
 from app.kit.resource import Reference, Resource
+from app.registry import successions
 from app.registry.citations import CitedNoun, evidence_of
 from app.registry.successions import (
     Succession,
@@ -68,6 +69,7 @@ RESOURCE = Resource(
         "updated_at": Succession.updated_at,
     },
     titled=lambda data: " ".join([*data.predecessors, data.kind, *data.successors]),
+    texts=successions.texts,
     rules=(forward_in_time,),
     computed=(evidence_of(CitedNoun.successions),),
     collected=cited(CitedNoun.successions),

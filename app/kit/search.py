@@ -1,0 +1,309 @@
+"""Search: the words of every record in one index, FTS5 on SQLite and tsvector with GIN on PostgreSQL, behind one function.
+
+A record has texts, each of a rank: its name, other names, and so on. Every text that is a name has a row in `search_text`,
+and all texts together have one more, of the lowest rank, so that words are also found which stand in several of them.
+The number of a row holds rank, sequence and place, so that the first rows that the index finds are the best ones, the same
+on both databases. Of a word that half of the records hold only these are looked at: ranking all is what would cost.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit import words
+from app.kit.db import Base, Key, Transaction, table_of
+from app.kit.words import Question
+
+
+class Rank(enum.IntEnum):
+    """What a text is to its record, the telling ones first."""
+
+    title = 1
+    other = 2
+    acronym = 3
+    former = 4
+    prose = 5
+
+
+WEIGHTS = {Rank.title: 1.0, Rank.other: 0.95, Rank.acronym: 0.9, Rank.former: 0.75, Rank.prose: 0.5}
+
+
+class Text(NamedTuple):
+    """A text of a record: where it stands in it (a JSON Pointer), what it says, what it is."""
+
+    pointer: str
+    value: str
+    rank: Rank
+
+
+Texts = Callable[[Mapping[str, Any]], Iterable[Text]]
+"""The texts of a record, from its document."""
+
+CANDIDATES = 200
+"""Rows that are looked at, of each way to find some."""
+_KEY_LENGTH = 200
+_PLACES = 0xFF
+
+
+class SearchText(Base):
+    """A text by which a record is found. `key` is its words as they would be asked for; of all texts together there is none."""
+
+    __tablename__ = "search_text"
+    __table_args__ = (sa.Index(None, "key", "noun"),)
+
+    id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    noun: Mapped[str] = mapped_column(sa.String(40))
+    record_id: Mapped[UUID] = mapped_column(sa.Uuid, index=True)
+    key: Mapped[str | None] = mapped_column(Key)
+
+
+class Tokens(sa.types.TypeDecorator[Sequence[str]]):
+    """A sequence of tokens as the index of the database takes it."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(TSVECTOR() if dialect.name == "postgresql" else sa.Text())
+
+    def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> str | None:
+        if value is None or dialect.name == "sqlite":
+            return None if value is None else " ".join(value)
+        places: dict[str, list[str]] = {}
+        for n, token in enumerate(value, 1):
+            places.setdefault(token, []).append(str(min(n, 16383)))  # the last place that a tsvector knows
+        return " ".join(f"'{token}':{','.join(at[:255])}" for token, at in places.items())
+
+
+class Asked(sa.types.TypeDecorator[Question]):
+    """A question in the language of the database's index. Words hold letters and digits alone, so nothing needs escaping."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        phrases, begun, others = value
+        return (_tsquery if dialect.name == "postgresql" else _fts5)(phrases, begun, others)
+
+
+def _fts5(phrases: Sequence[Sequence[str]], begun: bool, others: Sequence[Sequence[str]]) -> str:  # noqa: FBT001
+    found = [f'"{" ".join(phrase)}"' for phrase in phrases]
+    if begun:
+        found[-1] += "*"
+    found += ["(" + " OR ".join(f'"{token}"' for token in either) + ")" for either in others]
+    return " AND ".join(found)
+
+
+def _tsquery(phrases: Sequence[Sequence[str]], begun: bool, others: Sequence[Sequence[str]]) -> str:  # noqa: FBT001
+    found = ["(" + " <-> ".join(f"'{word}'" for word in phrase) + ")" for phrase in phrases]
+    if begun:
+        found[-1] = found[-1][:-1] + ":*)"
+    found += ["(" + " | ".join(f"'{token}'" for token in either) + ")" for either in others]
+    return " & ".join(found)
+
+
+TEXT = table_of(SearchText)
+# Made by the migration, an FTS5 table on SQLite, a table with a tsvector on PostgreSQL; no model, for they differ.
+INDEX = sa.Table("search_index", sa.MetaData(), sa.Column("rowid", sa.BigInteger), sa.Column("words", Tokens))
+
+
+class matches(sa.sql.functions.FunctionElement[Any]):  # noqa: N801  # it reads as an operator
+    """Whether the row of the index answers the question."""
+
+    type = sa.types.NULLTYPE  # a Boolean would be compared with 1, and SQLite's index would not be used
+    inherit_cache = True
+
+
+@compiles(matches, "sqlite")
+def _matches_fts5(element: matches, compiler: Any, **options: Any) -> str:
+    return f"search_index MATCH {compiler.process(element.clauses, **options)}"
+
+
+@compiles(matches, "postgresql")
+def _matches_tsquery(element: matches, compiler: Any, **options: Any) -> str:
+    return f"search_index.words @@ CAST({compiler.process(element.clauses, **options)} AS tsquery)"
+
+
+def _token(noun: str) -> str:
+    """The token that every row of a noun holds, so that a noun is a word like any other to the index."""
+    return f"{words.MARK}{noun.replace('-', '')}"
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+class Entry(NamedTuple):
+    """What the index is to hold of a record from the write number `sequence` on: nothing, where it has no texts."""
+
+    noun: str
+    record: UUID
+    sequence: int
+    texts: Sequence[Text]
+    fresh: bool  # nothing of it is there yet
+
+
+def store(tx: Transaction, entries: Iterable[Entry]) -> None:
+    """Bring the index to what `entries` say. Of several for one record the last counts."""
+    last = {entry.record: entry for entry in entries}
+    forget(tx, [entry.record for entry in last.values() if not entry.fresh])
+    rows = [row for entry in last.values() for row in _rows(entry)]
+    for start in range(0, len(rows), 1000):
+        part = rows[start : start + 1000]
+        tx.execute(sa.insert(TEXT), [row for row, _ in part])
+        tx.execute(sa.insert(INDEX), [{"rowid": row["id"], "words": found} for row, found in part])
+
+
+def forget(tx: Transaction, ids: Sequence[UUID]) -> None:
+    """Take the texts of these records out of the index."""
+    for start in range(0, len(ids), 500):
+        some = {"ids": ids[start : start + 500]}
+        rows = [row.id for row in tx.execute(_OF_RECORDS, some)]
+        if rows:
+            tx.execute(sa.delete(INDEX).where(INDEX.c.rowid.in_(rows)))
+            tx.execute(sa.delete(TEXT).where(TEXT.c.id.in_(rows)))
+
+
+_OF_RECORDS = sa.select(TEXT.c.id).where(TEXT.c.record_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)))
+
+
+def _rows(entry: Entry) -> Iterator[tuple[dict[str, Any], list[str]]]:
+    about = {"noun": entry.noun, "record_id": entry.record}
+    named = [text for text in entry.texts if text.rank is not Rank.prose][:_PLACES]
+    for place, text in enumerate(named):
+        found = words.words(text.value)
+        row = about | {"id": _number(text.rank, entry.sequence, place), "key": _key(found)}
+        yield row, [*found, *words.marks(text.value), _token(entry.noun)]
+    if len(entry.texts) > 1 or (entry.texts and not named):
+        every = [word for text in entry.texts for word in words.words(text.value)]
+        row = about | {"id": _number(Rank.prose, entry.sequence, _PLACES), "key": None}
+        yield row, [*every, *words.marks(*(text.value for text in entry.texts)), _token(entry.noun)]
+
+
+def _number(rank: Rank, sequence: int, place: int) -> int:
+    return rank << 60 | sequence << 8 | place
+
+
+def key_of(text: str) -> str:
+    """The key of a text: its words as a question that means exactly it would have them."""
+    return _key(words.words(text))
+
+
+def _key(found: Sequence[str]) -> str:
+    return " ".join(found)[:_KEY_LENGTH].rstrip()
+
+
+# --- finding ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record that answers a question, how well (0 to 1), and the key of the text that does (None: all of them together)."""
+
+    noun: str
+    record: UUID
+    score: float
+    key: str | None
+
+
+def answering(asked: Question, nouns: Sequence[str] = (), *, whole_words: bool = False) -> Any:
+    """What the index is asked: the value of a parameter of the type `Asked`."""
+    of_nouns = [tuple(_token(noun) for noun in nouns)] if nouns else []
+    return asked.phrases, asked.begun and not whole_words, [*((m,) for m in asked.marks), *of_nouns]
+
+
+def search(tx: Transaction, asked: Question, nouns: Sequence[str], limit: int) -> list[Found]:
+    """At most `limit` records that answer the question, the best first.
+
+    Found are those whose name or another text is exactly what is asked, those that begin so, and the first CANDIDATES that
+    hold the words anywhere; so what is exact is never missed, however common its words are.
+    """
+    best: dict[UUID, tuple[float, int, Found]] = {}
+    for row in _candidates(tx, asked, nouns):
+        score = _score(asked, row)
+        if row.record_id not in best or (-score, row.id) < best[row.record_id][:2]:
+            best[row.record_id] = (-score, row.id, Found(row.noun, row.record_id, round(score, 3), row.key))
+    return [found for _, _, found in sorted(best.values(), key=lambda one: one[:2])[:limit]]
+
+
+def _candidates(tx: Transaction, asked: Question, nouns: Sequence[str]) -> Iterator[Any]:
+    if (key := _key(asked.words)) and not asked.marks:  # a key does not know of marks
+        bounds = {"key": key, "beyond": key + chr(0x10FFFF), "nouns": list(nouns)}
+        yield from tx.execute(_exact(bool(nouns)), bounds)
+        yield from tx.execute(_beginning(bool(nouns)), bounds)
+    if asked.phrases or asked.marks:
+        rows = tx.execute(_MATCHING, {"asked": answering(asked, nouns, whole_words=True)}).all()
+        yield from rows
+        if asked.begun and len(rows) < CANDIDATES:
+            yield from tx.execute(_MATCHING, {"asked": answering(asked, nouns)})
+
+
+_SHOWN = (TEXT.c.id, TEXT.c.noun, TEXT.c.record_id, TEXT.c.key)
+_ASKED = sa.bindparam("asked", type_=Asked)
+_FIRST = sa.select(INDEX.c.rowid).where(matches(_ASKED)).order_by(INDEX.c.rowid).limit(CANDIDATES).subquery("first")
+_MATCHING = sa.select(*_SHOWN).join(_FIRST, _FIRST.c.rowid == TEXT.c.id).order_by(TEXT.c.id)
+
+
+@cache
+def _exact(of_nouns: bool) -> sa.Select[Any]:  # noqa: FBT001
+    statement = sa.select(*_SHOWN).where(TEXT.c.key == sa.bindparam("key", type_=TEXT.c.key.type))
+    return _of_nouns(statement, of_nouns).order_by(TEXT.c.id).limit(CANDIDATES)
+
+
+@cache
+def _beginning(of_nouns: bool) -> sa.Select[Any]:  # noqa: FBT001
+    key, beyond = (sa.bindparam(name, type_=TEXT.c.key.type) for name in ("key", "beyond"))
+    statement = sa.select(*_SHOWN).where(TEXT.c.key > key, TEXT.c.key < beyond)
+    return _of_nouns(statement, of_nouns).order_by(TEXT.c.key, TEXT.c.noun, TEXT.c.id).limit(CANDIDATES)
+
+
+def _of_nouns(statement: sa.Select[Any], of_nouns: bool) -> sa.Select[Any]:  # noqa: FBT001
+    return statement.where(TEXT.c.noun.in_(sa.bindparam("nouns", expanding=True))) if of_nouns else statement
+
+
+def _score(asked: Question, row: Any) -> float:
+    """How well a text answers: all of it is what is asked, it begins so, it holds the words; times the weight of its rank."""
+    rank, wanted = Rank(row.id >> 60), asked.words
+    if row.key is None or not wanted:
+        return WEIGHTS[rank] * 0.6
+    there = row.key.split(" ")
+    if there == wanted:
+        quality = 1.0
+    elif there[: len(wanted)] == wanted:
+        quality = 0.8
+    elif row.key.startswith(asked.key):
+        quality = 0.75
+    else:
+        quality = 0.6
+    covered = min(len(wanted) / len(there), 1.0) if quality < 1 else 0.0
+    return WEIGHTS[rank] * (quality + 0.04 * covered)
+
+
+def answers(identifier: sa.ColumnElement[Any], asked: Question, noun: str) -> sa.ColumnElement[bool]:
+    """Whether the record with this id is one that answers the question, in the words of a WHERE clause."""
+    if not asked.phrases and not asked.marks:
+        return sa.false()
+    value = sa.bindparam(None, answering(asked, (noun,)), type_=Asked, unique=True)
+    index = sa.select(INDEX.c.rowid).where(matches(value))
+    return identifier.in_(sa.select(TEXT.c.record_id).where(TEXT.c.id.in_(index)))
+
+
+def texts_of(ranks: Mapping[str, Rank]) -> Texts:
+    """The texts of a noun whose texts are fields of their own, with what each is."""
+
+    def texts(record: Mapping[str, Any]) -> Iterator[Text]:
+        return (Text(f"/{name}", record[name], rank) for name, rank in ranks.items() if record.get(name))
+
+    return texts
