@@ -218,7 +218,7 @@ def create(tx: Transaction, resource: Resource[In], data: In, *, slug: str | Non
     Raises Invalid, Conflict (a name, slug or identifier that is taken)."""
     identifier = new_id(tx.now)
     given = slug or getattr(data, "slug", None)
-    if given is not None and given in _taken(tx, resource, given):
+    if given is not None and given in slugs_like(tx, resource, given):
         raise Conflict(
             f"The slug {given!r} is taken, and slugs are never used twice.",
             faults=[Fault("slug_taken", "Choose another slug.", pointer="/slug")],
@@ -389,7 +389,7 @@ def _noun(table: sa.Table) -> str:
     return table.name.replace("_", " ")
 
 
-def _taken(tx: Transaction, resource: Resource[Any], slug: str) -> set[str]:
+def slugs_like(tx: Transaction, resource: Resource[Any], slug: str) -> set[str]:
     """`slug` and its numbered relatives, as far as they are in use."""
     column = resource.table.c.slug
     numbered = sa.and_(column > f"{slug}-", column < f"{slug}-:")
@@ -401,12 +401,12 @@ def _derived(tx: Transaction, resource: Resource[In], data: In) -> str:
     slug = slugify(resource.titled(data))
     if not slug or is_id(slug):
         return ""
-    if slug not in _taken(tx, resource, slug):
+    if slug not in slugs_like(tx, resource, slug):
         return slug
     # Whoever else wants the next number waits here for the record that has the slug, and then sees ours.
     table = resource.table
     tx.execute(sa.select(table.c.id).where(table.c.slug == slug).with_for_update())
-    taken = _taken(tx, resource, slug)
+    taken = slugs_like(tx, resource, slug)
     return next(numbered for n in range(2, len(taken) + 3) if (numbered := f"{slug}-{n}") not in taken)
 
 
@@ -422,28 +422,53 @@ def _without_common(resource: Resource[Any], wanted: Snapshot, before: Snapshot)
 
 
 def resolve(tx: Transaction, links: Iterable[Link], standing: Snapshot) -> Targets:
-    """The records that `links` name, one statement a table. They stay as they are until this transaction ends.
+    """The records that `links` name. They stay as they are until this transaction ends.
     Raises Invalid with a pointer for each that is unknown, or withdrawn; a citation keeps a withdrawn target that it has
     in `standing`, the record as it was."""
     wanted = list(links)
-    found: dict[tuple[str, str], Target] = {}
-    withdrawn: set[tuple[str, str]] = set()
-    for table in {link.table.name: link.table for link in wanted}.values():
-        keys = sorted({link.key for link in wanted if link.table is table})
-        columns = (table.c.id, table.c.slug, table.c.withdrawn_at)
-        ids, slugs = [UUID(key) for key in keys if is_id(key)], [key for key in keys if not is_id(key)]
-        statement = sa.select(*columns).where(
-            sa.or_(table.c.id.in_(ids), table.c.slug.in_(slugs)) if ids else table.c.slug.in_(slugs)
-        )
-        for row in tx.execute(statement.order_by(table.c.id).with_for_update(read=True)):
-            for key in (row.slug, str(row.id)):
-                found[table.name, key] = Target(row.id, row.slug)
-                if row.withdrawn_at is not None:
-                    withdrawn.add((table.name, key))
-    faults = [fault for link in wanted if (fault := _unresolved(link, found, withdrawn, standing))]
-    if faults:
-        raise Invalid("The record refers to something that is not there.", faults=faults)
-    return found
+    known = named(tx, wanted)
+    known.insist(wanted, standing)
+    return known.found
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Records that were looked up by the keys that name them, and which of them are withdrawn."""
+
+    found: dict[tuple[str, str], Target]
+    withdrawn: set[tuple[str, str]]
+
+    def insist(self, links: Iterable[Link], standing: Snapshot) -> None:
+        """Raises Invalid with a pointer for each link that leads to nothing."""
+        faults = [fault for link in links if (fault := _unresolved(link, self.found, self.withdrawn, standing))]
+        if faults:
+            raise Invalid("The record refers to something that is not there.", faults=faults)
+
+
+MOST_KEYS = 500
+"""Keys in one statement."""
+
+
+def named(tx: Transaction, links: Sequence[Link]) -> Known:
+    """The records that `links` name, as far as they are there: one statement a table and MOST_KEYS of them."""
+    known = Known({}, set())
+    for table in {link.table.name: link.table for link in links}.values():
+        keys = sorted({link.key for link in links if link.table is table})
+        for start in range(0, len(keys), MOST_KEYS):
+            _look_up(tx, table, keys[start : start + MOST_KEYS], known)
+    return known
+
+
+def _look_up(tx: Transaction, table: sa.Table, keys: Sequence[str], known: Known) -> None:
+    ids, slugs = [UUID(key) for key in keys if is_id(key)], [key for key in keys if not is_id(key)]
+    statement = sa.select(table.c.id, table.c.slug, table.c.withdrawn_at).where(
+        sa.or_(table.c.id.in_(ids), table.c.slug.in_(slugs)) if ids else table.c.slug.in_(slugs)
+    )
+    for row in tx.execute(statement.order_by(table.c.id).with_for_update(read=True)):
+        for key in (row.slug, str(row.id)):
+            known.found[table.name, key] = Target(row.id, row.slug)
+            if row.withdrawn_at is not None:
+                known.withdrawn.add((table.name, key))
 
 
 def _unresolved(link: Link, found: Targets, withdrawn: set[tuple[str, str]], standing: Snapshot) -> Fault | None:
@@ -476,7 +501,7 @@ def _write(
     old = own(resource, snapshot(resource, before)) if before is not None else {}
     targets = resolve(tx, resource.plan.links(data), old if action is Action.changed else {})
     shown = resource.plan.show(data, targets)
-    _insist_on_distinct(resource, shown)
+    insist_on_distinct(resource, shown)
     plain = msgspec.to_builtins(shown)
     changed = revisions.changed_fields(old, plain)
     if action is Action.changed and not changed and before is not None:
@@ -554,7 +579,7 @@ def _replace_rows(
         tx.execute(sa.insert(child.table), rows)
 
 
-def _insist_on_distinct(resource: Resource[Any], shown: Snapshot) -> None:
+def insist_on_distinct(resource: Resource[Any], shown: Snapshot) -> None:
     """A list of references names each record once, be it by slug or by id."""
     for child in resource.plan.children:
         slugs = shown[child.name] if isinstance(child.item, Linked) else ()
@@ -568,18 +593,28 @@ def _insist_on_claim(tx: Transaction, table: sa.Table, claims: Sequence[str], cl
         sa.select(table.c.id, table.c.slug).where(table.c.claim == claim, table.c.id != identifier)
     ).first()
     if other is not None:
-        raise Conflict(
-            f"The {_noun(table)} {other.slug!r} has the same {claims[0]}.",
-            faults=[Fault("taken", f"{other.slug} has it already.", pointer=f"/{claims[0]}")],
-            existing={"id": str(other.id), "slug": other.slug},
-        )
+        raise same(table, claims[:1], f"/{claims[0]}", other)
+
+
+def same(table: sa.Table, claims: Sequence[str], pointer: str, other: Any) -> Conflict:
+    """The refusal of a claim that `other` (with its id and slug) has made before."""
+    return Conflict(
+        f"The {_noun(table)} {other.slug!r} has the same {' and '.join(claims)}.",
+        faults=[Fault("taken", f"{other.slug} has it already.", pointer=pointer)],
+        existing={"id": str(other.id), "slug": other.slug},
+    )
+
+
+def insist_on_once(claim: str, earlier: Sequence[str], pointer: str) -> None:
+    """Raises Invalid for an item that stands twice in its list."""
+    if claim in earlier:
+        raise Invalid.at(pointer, "repeated", "The same item stands twice in the list.")
 
 
 def _insist_on_item(
     tx: Transaction, resource: Resource[Any], child: Rows, row: Mapping[str, Any], pointer: str, earlier: Sequence[str]
 ) -> None:
-    if row["claim"] in earlier:
-        raise Invalid.at(pointer, "repeated", "The same item stands twice in the list.")
+    insist_on_once(row["claim"], earlier, pointer)
     owner = resource.table
     statement = (
         sa.select(owner.c.id, owner.c.slug)
@@ -588,8 +623,4 @@ def _insist_on_item(
     )
     other = tx.execute(statement).first()
     if other is not None:
-        raise Conflict(
-            f"The {_noun(owner)} {other.slug!r} has the same {' and '.join(child.claims)}.",
-            faults=[Fault("taken", f"{other.slug} has it already.", pointer=pointer)],
-            existing={"id": str(other.id), "slug": other.slug},
-        )
+        raise same(owner, child.claims, pointer, other)

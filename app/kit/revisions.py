@@ -52,6 +52,8 @@ class Revision(Base):
     document: Mapped[str] = mapped_column(sa.Text)
 
 
+MANY = 50
+"""From so many new records on they are numbered together."""
 TABLE = table_of(Revision)
 _CLOCK = table_of(Clock)
 _ADVANCE = sa.update(_CLOCK).values(seq=_CLOCK.c.seq + sa.bindparam("writes")).returning(_CLOCK.c.seq)
@@ -101,7 +103,9 @@ def seal(tx: Transaction) -> None:
         return
     last = tx.execute(_ADVANCE, {"writes": len(tx.pending)}).scalar_one()
     numbered = list(enumerate(tx.pending, last - len(tx.pending) + 1))
-    tx.execute(sa.insert(TABLE), [{"seq": seq, **pending.revision} for seq, pending in numbered])
+    for start in range(0, len(numbered), 1000):
+        part = numbered[start : start + 1000]
+        tx.execute(sa.insert(TABLE), [{"seq": seq, **pending.revision} for seq, pending in part])
     for table in {pending.table.name: pending.table for pending in tx.pending}.values():
         _number(tx, table, [(seq, pending.revision) for seq, pending in numbered if pending.table is table])
     search.store(
@@ -117,16 +121,24 @@ def seal(tx: Transaction) -> None:
 
 def _number(tx: Transaction, table: sa.Table, writes: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
     """Say of each row since when it is so, and of the one that it replaced until when that was."""
-    number, ended = _statements(table)
-    values = [{"key": row["record_id"], "of": row["version"], "seq": seq} for seq, row in writes]
-    tx.execute(number, values)
+    number, ended, born = _statements(table)
+    fresh = [seq for seq, row in writes if row["version"] == 1]
+    if len(fresh) > MANY:
+        tx.execute(born, {"born_noun": table.info["noun"], "first": fresh[0], "last": fresh[-1]})
+    values = [
+        {"key": row["record_id"], "of": row["version"], "seq": seq}
+        for seq, row in writes
+        if row["version"] > 1 or len(fresh) <= MANY
+    ]
+    if values:
+        tx.execute(number, values)
     replaced = [value | {"of": value["of"] - 1} for value in values if value["of"] > 1]
     if replaced:
         tx.execute(ended, replaced)
 
 
 @cache
-def _statements(table: sa.Table) -> tuple[sa.Update, sa.Update]:
+def _statements(table: sa.Table) -> tuple[sa.Update, sa.Update, sa.Update]:
     past = PAST[table.name]
     key, version, seq = (
         sa.bindparam(name, type_=kind) for name, kind in (("key", sa.Uuid), ("of", sa.Integer), ("seq", sa.BigInteger))
@@ -134,7 +146,16 @@ def _statements(table: sa.Table) -> tuple[sa.Update, sa.Update]:
     begun = sa.select(TABLE.c.seq).where(TABLE.c.record_id == key, TABLE.c.version == version).scalar_subquery()
     number = sa.update(table).where(table.c.id == key, table.c.version == version).values(since=seq)
     ended = sa.update(past).where(past.c.id == key, past.c.version == version).values(since=begun, until=seq)
-    return number, ended
+    return number, ended, _born(table)
+
+
+def _born(table: sa.Table) -> sa.Update:
+    """All first versions among some numbers of the sequence, in one statement."""
+    c = TABLE.c
+    ours = (c.noun == sa.bindparam("born_noun"), c.version == 1)
+    among = sa.select(c.record_id).where(*ours, c.seq.between(sa.bindparam("first"), sa.bindparam("last")))
+    seq = sa.select(c.seq).where(c.record_id == table.c.id, c.version == 1).scalar_subquery()
+    return sa.update(table).where(table.c.id.in_(among), table.c.version == 1).values(since=seq)
 
 
 def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

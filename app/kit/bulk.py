@@ -1,0 +1,263 @@
+"""The one door for many at once: new records are stored in groups, each with as many statements as one record takes.
+
+A record that breaks a rule is refused alone, with the same words as through `records.create`, and so are those that refer
+to it; the others are stored. Whether anything then stays is for the caller to say.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from pydantic import BaseModel
+
+from app.kit import records, revisions
+from app.kit.db import Transaction
+from app.kit.errors import Conflict, Fault, RegistryError
+from app.kit.resource import Proposal, Resource, Rows, Target, Targets, claim_of
+from app.kit.revisions import Action, Written
+from app.kit.text import is_id, slugify
+
+GROUP = 500
+
+
+@dataclass(slots=True)
+class Draft:
+    """A record that is to be: its data, its id and slug, and where the caller has it from."""
+
+    data: BaseModel
+    id: UUID
+    slug: str
+    place: Any = None
+
+
+Refusals = list[tuple[Draft, RegistryError]]
+
+
+def create(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) -> Refusals:
+    """Store the drafts, each behind those that it refers to; what was refused, and why. Two of one slug, or one whose slug or
+    id is taken, are refused like any other Conflict."""
+    refused: Refusals = []
+    for start in range(0, len(drafts), GROUP):
+        refused += _store(tx, resource, drafts[start : start + GROUP])
+    return refused
+
+
+def slugs(tx: Transaction, resource: Resource[Any], wanted: Sequence[tuple[BaseModel, UUID]]) -> list[str]:
+    """A free slug for each of some records that have none, derived as `records.create` does it."""
+    bases = [_base(resource, data, identifier) for data, identifier in wanted]
+    taken = _taken(tx, resource, sorted(set(bases)))
+    counted: Counter[str] = Counter()
+    return [_numbered(base, taken, counted) for base in bases]
+
+
+def _base(resource: Resource[Any], data: BaseModel, identifier: UUID) -> str:
+    slug = slugify(resource.titled(data))
+    return slug if slug and not is_id(slug) else f"{resource.name.replace(' ', '-')}-{identifier.hex[-12:]}"
+
+
+def _taken(tx: Transaction, resource: Resource[Any], bases: Sequence[str]) -> set[str]:
+    """Which of `bases` are in use, and the numbered relatives of those that are."""
+    found: set[str] = set()
+    for part in _parts(bases):
+        found |= set(tx.execute(sa.select(resource.table.c.slug).where(resource.table.c.slug.in_(part))).scalars())
+    for base in sorted(found):
+        found |= records.slugs_like(tx, resource, base)
+    return found
+
+
+def _numbered(base: str, taken: set[str], counted: Counter[str]) -> str:
+    slug = base
+    while slug in taken:
+        counted[base] += 1
+        slug = f"{base}-{counted[base] + 1}"
+    taken.add(slug)
+    return slug
+
+
+def _parts(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (keys[start : start + records.MOST_KEYS] for start in range(0, len(keys), records.MOST_KEYS))
+
+
+# --- a group ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Ready:
+    """A draft that may be stored: its references resolved, its rows and its document made."""
+
+    draft: Draft
+    targets: Targets
+    plain: dict[str, Any]
+    row: dict[str, Any]
+    items: dict[str, list[dict[str, Any]]]
+    changed: list[str]
+
+
+def _store(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) -> Refusals:
+    """Store a group. What is refused may take others along that refer to it, so the rest is looked at again, until nothing is
+    refused any more. The rules are asked when all of it is there, so that they see it; should one refuse, all of it goes."""
+    refused: Refusals = []
+    todo = list(drafts)
+    while todo:
+        claims = _Claims(tx, resource)
+        ready, unfit = _prepare(tx, resource, todo, claims)
+        refused += unfit
+        against = claims.taken()
+        if not against:
+            savepoint = tx.connection.begin_nested()
+            _insert(tx, resource, ready)
+            against = [(each.draft, error) for each in ready if (error := _refusal(tx, resource, each))]
+            if against:
+                savepoint.rollback()
+            else:
+                savepoint.commit()
+                for each in ready:
+                    _note(tx, resource, each)
+                break
+        refused += against
+        out = {id(draft) for draft, _ in against}
+        todo = [each.draft for each in ready if id(each.draft) not in out]
+    return refused
+
+
+def _prepare(
+    tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft], claims: _Claims
+) -> tuple[list[_Ready], Refusals]:
+    """The drafts that may be stored, as far as can be told without those claims that records have made; and the others."""
+    table = resource.table
+    links = [list(resource.plan.links(draft.data)) for draft in drafts]
+    known = records.named(tx, [link for several in links for link in several])
+    taken = _present(tx, table, drafts)
+    ready: list[_Ready] = []
+    refused: Refusals = []
+    for draft, wanted in zip(drafts, links, strict=True):
+        try:
+            _insist_on_new(draft, taken)
+            known.insist(wanted, {})
+            each = _ready(tx, resource, draft, known.found)
+            claims.add(each)
+        except RegistryError as error:
+            refused.append((draft, error))
+        else:
+            ready.append(each)
+            taken |= {draft.slug, draft.id}
+            for key in (draft.slug, str(draft.id)):
+                known.found[table.name, key] = Target(draft.id, draft.slug)
+    return ready, refused
+
+
+def _present(tx: Transaction, table: sa.Table, drafts: Sequence[Draft]) -> set[Any]:
+    """The ids and slugs of `drafts` that records have already."""
+    c = table.c
+    there = sa.or_(c.slug.in_([draft.slug for draft in drafts]), c.id.in_([draft.id for draft in drafts]))
+    return {key for row in tx.execute(sa.select(c.slug, c.id).where(there)) for key in row}
+
+
+def _insist_on_new(draft: Draft, taken: set[Any]) -> None:
+    for name, value in (("slug", draft.slug), ("id", draft.id)):
+        if value in taken:
+            faults = [Fault(f"{name}_taken", "A record has it already.", pointer=f"/{name}")]
+            raise Conflict(f"The {name} {str(value)!r} is taken, and {name}s are never used twice.", faults=faults)
+
+
+def _ready(tx: Transaction, resource: Resource[Any], draft: Draft, targets: Targets) -> _Ready:
+    shown = resource.plan.show(draft.data, targets)
+    records.insist_on_distinct(resource, shown)
+    row = resource.plan.row(draft.data, targets)
+    if resource.claims:
+        row["claim"] = claim_of(row, resource.claims)
+    meta = {"id": str(draft.id), "slug": draft.slug, "version": 1, "created_at": tx.now, "updated_at": tx.now}
+    row |= {
+        "id": draft.id, "slug": draft.slug, "version": 1, "created_at": tx.now, "updated_at": tx.now,
+        "withdrawn_at": None, "shape": resource.shape, "document": msgspec.json.encode(meta | shown).decode(),
+    }  # fmt: skip
+    items = {
+        child.name: list(child.rows(draft.id, getattr(draft.data, child.name), targets, draft.data))
+        for child in resource.plan.children
+    }
+    plain = msgspec.to_builtins(shown)
+    return _Ready(draft, targets, plain, row, items, revisions.changed_fields({}, plain))
+
+
+class _Claims:
+    """The claims of a group: each is made once, by nobody else in the group and by no record that is there."""
+
+    def __init__(self, tx: Transaction, resource: Resource[Any]) -> None:
+        self._tx, self._resource = tx, resource
+        self._own: dict[str, _Ready] = {}
+        self._items: dict[str, dict[str, tuple[_Ready, int]]] = {
+            child.name: {} for child in resource.plan.children if child.claims
+        }
+
+    def add(self, each: _Ready) -> None:
+        """Raises Conflict when another of the group claims the same, Invalid when it does so twice itself."""
+        claim, claims = each.row.get("claim"), self._resource.claims
+        if claim is not None and claim in self._own:
+            raise records.same(self._resource.table, claims[:1], f"/{claims[0]}", self._own[claim].draft)
+        for child, claimed in self._children():
+            for n, row in enumerate(each.items[child.name]):
+                pointer = f"/{child.name}/{n}"
+                records.insist_on_once(row["claim"], [r["claim"] for r in each.items[child.name][:n]], pointer)
+                if row["claim"] in claimed:
+                    raise records.same(self._resource.table, child.claims, pointer, claimed[row["claim"]][0].draft)
+        if claim is not None:
+            self._own[claim] = each
+        for child, claimed in self._children():
+            claimed |= {row["claim"]: (each, n) for n, row in enumerate(each.items[child.name])}
+
+    def _children(self) -> Iterator[tuple[Rows, dict[str, tuple[_Ready, int]]]]:
+        return ((child, self._items[child.name]) for child in self._resource.plan.children if child.claims)
+
+    def taken(self) -> Refusals:
+        """Those of the group whose claims records have made already."""
+        table, claims = self._resource.table, self._resource.claims
+        found: dict[int, tuple[Draft, RegistryError]] = {}
+        for claim, other in self._holders(sa.select(table.c.claim, table.c.id, table.c.slug), table.c.claim, self._own):
+            draft = self._own[claim].draft
+            found[id(draft)] = draft, records.same(table, claims[:1], f"/{claims[0]}", other)
+        for child, claimed in self._children():
+            owner = child.table.c[child.parent] == table.c.id
+            holders = sa.select(child.table.c.claim, table.c.id, table.c.slug).join(child.table, owner)
+            for claim, other in self._holders(holders, child.table.c.claim, claimed):
+                each, n = claimed[claim]
+                found.setdefault(
+                    id(each.draft), (each.draft, records.same(table, child.claims, f"/{child.name}/{n}", other))
+                )
+        return list(found.values())
+
+    def _holders(
+        self, statement: sa.Select[Any], column: sa.Column[Any], claims: Mapping[str, Any]
+    ) -> Iterator[tuple[str, Any]]:
+        for part in _parts(sorted(claims)):
+            yield from ((row.claim, row) for row in self._tx.execute(statement.where(column.in_(part))).all())
+
+
+def _insert(tx: Transaction, resource: Resource[Any], ready: Iterable[_Ready]) -> None:
+    several = list(ready)
+    if several:
+        tx.execute(sa.insert(resource.table), [each.row for each in several])
+    for child in resource.plan.children:
+        rows = [row for each in several for row in each.items[child.name]]
+        if rows:
+            tx.execute(sa.insert(child.table), rows)
+
+
+def _refusal(tx: Transaction, resource: Resource[Any], each: _Ready) -> RegistryError | None:
+    try:
+        for rule in resource.rules:
+            rule(tx, Proposal(each.draft.id, each.draft.data, each.row, each.targets, frozenset(each.changed)))
+    except RegistryError as error:
+        return error
+    return None
+
+
+def _note(tx: Transaction, resource: Resource[Any], each: _Ready) -> None:
+    draft = each.draft
+    written = Written(resource.table, draft.id, draft.slug, 1, resource.shape, each.row["document"])
+    revisions.note(tx, written, Action.created, each.changed, list(resource.texts(each.plain)))
