@@ -11,12 +11,12 @@ from starlette._utils import get_route_path
 from starlette.routing import Match
 from starlette.types import Scope
 
-from app.api import conditional, deps, openapi
+from app.api import conditional, deps, exports, negotiation, openapi
 from app.api.strict import JSON, MERGE_PATCH, StrictRoute, read_object
 from app.kit import edits, history, records, views
 from app.kit.db import Transaction
 from app.kit.errors import Again, Conflict, Invalid, NotFound, PreconditionMissing, Stale
-from app.kit.filters import ListQuery
+from app.kit.filters import Format, ListQuery
 from app.kit.records import Expected, Page, Snapshot, Stored
 from app.kit.resource import Resource
 from app.kit.text import is_slug
@@ -155,8 +155,11 @@ async def browse_list(
     query: ListQuery,
     of: tuple[Resource[Any], str] | None = None,
 ) -> Response:
-    """A page of the list that `query` asks for. `of`: the record (its noun and key) to which the list belongs, which must be
-    there."""
+    """The list that `query` asks for: a page of it, or all of it in another form. `of`: the record (its noun and key) to which
+    the list belongs, which must be there."""
+    chosen = exports.format_of(request, query.format, list(Format))
+    if chosen is not Format.json:
+        return await exports.export_list(request, resource, query, chosen, of)
 
     def work(tx: Transaction) -> tuple[Page | None, list[Any], dict[str, Any], str]:
         if of is not None:
@@ -173,15 +176,15 @@ async def browse_list(
 
     page, items, beside, tag = await deps.reading(request, work, query.as_of)
     if page is None:
-        return deps.not_modified(tag)
+        return deps.not_modified(tag, negotiation.VARY)
     return list_answer(items, next_page(request, page.next), tag, total=page.total, **beside)
 
 
 def list_answer(items: list[Any], following: str | None, tag: str, **more: Any) -> Response:
     """A page: its items, the address of the next (in the body and as RFC 8288 Link), and `more` where there is any."""
     body = {"items": items, "next": following} | {name: value for name, value in more.items() if value is not None}
-    headers = {"Link": f'<{following}>; rel="next"'} if following else None
-    return deps.answer(msgspec.json.encode(body), tag, headers=headers)
+    link = {"Link": f'<{following}>; rel="next"'} if following else {}
+    return deps.answer(msgspec.json.encode(body), tag, headers=link | negotiation.VARY)
 
 
 def next_page(request: Request, position: str | int | None, parameter: str = "cursor") -> str | None:

@@ -48,16 +48,17 @@ def create(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) ->
     return refused
 
 
-def slugs(tx: Transaction, resource: Resource[Any], wanted: Sequence[tuple[BaseModel, UUID]]) -> list[str]:
-    """A free slug for each of some records that have none, derived as `records.create` does it."""
-    bases = [_base(resource, data, identifier) for data, identifier in wanted]
-    taken = _taken(tx, resource, sorted(set(bases)))
+def slugs(tx: Transaction, resource: Resource[Any], wanted: Sequence[tuple[str, UUID]], but: Iterable[str] = ()) -> list[str]:
+    """A free slug for each of some records that have none, made of their titles as `records.create` does it; none of `but`,
+    which others are going to have."""
+    bases = [_base(resource, title, identifier) for title, identifier in wanted]
+    taken = _taken(tx, resource, sorted(set(bases))) | set(but)
     counted: Counter[str] = Counter()
     return [_numbered(base, taken, counted) for base in bases]
 
 
-def _base(resource: Resource[Any], data: BaseModel, identifier: UUID) -> str:
-    slug = slugify(resource.titled(data))
+def _base(resource: Resource[Any], title: str, identifier: UUID) -> str:
+    slug = slugify(title)
     return slug if slug and not is_id(slug) else f"{resource.name.replace(' ', '-')}-{identifier.hex[-12:]}"
 
 

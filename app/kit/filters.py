@@ -43,6 +43,16 @@ class Withdrawn(Vocabulary):
     both = "any", "Both."
 
 
+class Format(Vocabulary):
+    """The form of a list. Every form but `json` is the whole list, without pages."""
+
+    json = "json", "Pages of JSON."
+    csv = "csv", "A table, a record a row (RFC 4180, UTF-8)."
+    ndjson = "ndjson", "JSON, a record a line."
+    jsonld = "jsonld", "Linked data (JSON-LD 1.1)."
+    xlsx = "xlsx", "A workbook."
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a filter may need beside its value: all parameters, the noun's table, and the day on which it is asked."""
@@ -201,6 +211,12 @@ class ListQuery(AsOfQuery):
     )
     include: Annotated[list[str] | None, CommaSeparated] = Field(
         default=None, description="Also answer the records that these references name, under `included`."
+    )
+    format: Format | None = Field(
+        default=None, description="The form of the answer, whatever Accept says. All but `json` are whole, without pages."
+    )
+    bom: Flag = Field(
+        default=False, description="With `format=csv`: begin with a byte order mark, which some spreadsheets ask for."
     )
     updated_since: Moment | None = Field(
         default=None, description="Written at or after this moment (RFC 3339 with zone)."

@@ -181,7 +181,7 @@ def _order(resource: Resource[Any], query: filters.ListQuery) -> paging.Order:
 
 def _context(resource: Resource[Any], query: filters.ListQuery) -> str:
     """What a cursor belongs to: the noun, its filters and its sort; not the size or shape of the page."""
-    shaping = {"cursor", "limit", "count", "fields", "include"}
+    shaping = {"cursor", "limit", "count", "fields", "include", "format", "bom"}
     return resource.plural + query.model_dump_json(exclude=shaping, exclude_none=True)
 
 

@@ -86,33 +86,44 @@ class Tokens(sa.types.TypeDecorator[Sequence[str]]):
         return " ".join(f"'{token}':{','.join(at[:255])}" for token, at in places.items())
 
 
-class Asked(sa.types.TypeDecorator[Question]):
-    """A question in the language of the database's index. Words hold letters and digits alone, so nothing needs escaping."""
+class Phrase(NamedTuple):
+    """Words that stand next to each other; `begun`: the last of them is perhaps the begin of one."""
+
+    words: Sequence[str]
+    begun: bool = False
+
+
+Clauses = Sequence[Sequence[Sequence[Phrase]]]
+"""What the index is asked: all of these; of each, one of several; of that, every phrase."""
+
+
+class Asked(sa.types.TypeDecorator[Clauses]):
+    """Clauses in the language of the database's index. Words hold letters and digits alone, so nothing needs escaping."""
 
     impl = sa.Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: Clauses | None, dialect: Dialect) -> str | None:
         if value is None:
             return None
-        phrases, begun, others = value
-        return (_tsquery if dialect.name == "postgresql" else _fts5)(phrases, begun, others)
+        phrase, every, either = _LANGUAGES[dialect.name]
+        return every.join(
+            f"({either.join(f'({every.join(map(phrase, phrases))})' for phrases in clause)})" for clause in value
+        )
 
 
-def _fts5(phrases: Sequence[Sequence[str]], begun: bool, others: Sequence[Sequence[str]]) -> str:  # noqa: FBT001
-    found = [f'"{" ".join(phrase)}"' for phrase in phrases]
-    if begun:
-        found[-1] += "*"
-    found += ["(" + " OR ".join(f'"{token}"' for token in either) + ")" for either in others]
-    return " AND ".join(found)
+def _fts5(phrase: Phrase) -> str:
+    return f'"{" ".join(phrase.words)}"' + "*" * phrase.begun
 
 
-def _tsquery(phrases: Sequence[Sequence[str]], begun: bool, others: Sequence[Sequence[str]]) -> str:  # noqa: FBT001
-    found = ["(" + " <-> ".join(f"'{word}'" for word in phrase) + ")" for phrase in phrases]
-    if begun:
-        found[-1] = found[-1][:-1] + ":*)"
-    found += ["(" + " | ".join(f"'{token}'" for token in either) + ")" for either in others]
-    return " & ".join(found)
+def _tsquery(phrase: Phrase) -> str:
+    return f"({' <-> '.join(f"'{word}'" for word in phrase.words)}{':*' * phrase.begun})"
+
+
+_LANGUAGES: dict[str, tuple[Callable[[Phrase], str], str, str]] = {
+    "sqlite": (_fts5, " AND ", " OR "),
+    "postgresql": (_tsquery, " & ", " | "),
+}
 
 
 TEXT = table_of(SearchText)
@@ -185,7 +196,7 @@ def _rows(entry: Entry) -> Iterator[tuple[dict[str, Any], list[str]]]:
     for place, text in enumerate(named):
         found = words.words(text.value)
         row = about | {"id": _number(text.rank, entry.sequence, place), "key": _key(found)}
-        yield row, [*found, *words.marks(text.value), _token(entry.noun)]
+        yield row, [*found, *words.marks(text.value), *map(words.sketch, found), _token(entry.noun)]
     if len(entry.texts) > 1 or (entry.texts and not named):
         every = [word for text in entry.texts for word in words.words(text.value)]
         row = about | {"id": _number(Rank.prose, entry.sequence, _PLACES), "key": None}
@@ -218,10 +229,15 @@ class Found:
     key: str | None
 
 
-def answering(asked: Question, nouns: Sequence[str] = (), *, whole_words: bool = False) -> Any:
-    """What the index is asked: the value of a parameter of the type `Asked`."""
-    of_nouns = [tuple(_token(noun) for noun in nouns)] if nouns else []
-    return asked.phrases, asked.begun and not whole_words, [*((m,) for m in asked.marks), *of_nouns]
+def answering(asked: Question, nouns: Sequence[str] = (), *, whole_words: bool = False) -> Clauses:
+    """What the index is asked for a question: all its phrases and marks, and one of the nouns."""
+    last = len(asked.phrases) - 1
+    phrases = [Phrase(words, asked.begun and not whole_words and n == last) for n, words in enumerate(asked.phrases)]
+    return [[[*phrases, *(Phrase((mark,)) for mark in asked.marks)]], *_one_of(nouns)]
+
+
+def _one_of(nouns: Sequence[str]) -> Clauses:
+    return [[[Phrase((_token(noun),))] for noun in nouns]] if nouns else []
 
 
 def search(tx: Transaction, asked: Question, nouns: Sequence[str], limit: int) -> list[Found]:
@@ -289,6 +305,29 @@ def _score(asked: Question, row: Any) -> float:
         quality = 0.6
     covered = min(len(wanted) / len(there), 1.0) if quality < 1 else 0.0
     return WEIGHTS[rank] * (quality + 0.04 * covered)
+
+
+def alike(tx: Transaction, noun: str, sketches: Sequence[Sequence[str]]) -> Sequence[Any]:
+    """The first CANDIDATES texts (noun, record_id, key, id) of a noun that hold all sketches of one of these sets."""
+    either = [[Phrase((sketch,)) for sketch in together] for together in sketches]
+    return tx.execute(_MATCHING, {"asked": [either, *_one_of([noun])]}).all()
+
+
+def exactly(tx: Transaction, noun: str, keys: Sequence[str]) -> Sequence[Any]:
+    """The texts of a noun with one of these keys, the telling ranks first."""
+    return tx.execute(_OF_KEYS, {"keys": list(keys), "noun": noun}).all()
+
+
+def rank_of(row: Any) -> Rank:
+    """What the text in a row is to its record."""
+    return Rank(row.id >> 60)
+
+
+_OF_KEYS = (
+    sa.select(*_SHOWN)
+    .where(TEXT.c.key.in_(sa.bindparam("keys", expanding=True, type_=TEXT.c.key.type)), TEXT.c.noun == sa.bindparam("noun"))
+    .order_by(TEXT.c.id)
+)
 
 
 def answers(identifier: sa.ColumnElement[Any], asked: Question, noun: str) -> sa.ColumnElement[bool]:

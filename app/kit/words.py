@@ -38,6 +38,20 @@ def words(text: str) -> list[str]:
     return [word.text for word in _runs(folded.translate(LETTERS))]
 
 
+SKETCH = "\ue002"
+"""Begins the token of a sketch."""
+_VOWELS = re.compile("[aeiouyhw]+")
+_ALIKE = str.maketrans("zkq", "scc")
+
+
+def sketch(word: str) -> str:
+    """The token that spellings of a word have in common: its first letter and the consonants behind it, doubled ones once and
+    those that sound alike as one. So `organisation` and `organizaton` have one, and `labour` and `labor`."""
+    alike = word.translate(_ALIKE)
+    rest = _VOWELS.sub("", alike[1:])
+    return SKETCH + alike[:1] + "".join(c for n, c in enumerate(rest) if n == 0 or rest[n - 1] != c)
+
+
 def marks(*texts: str) -> list[str]:
     """Once each token of a character in `texts` that is no part of a word."""
     return sorted(mark(c) for c in set(fold("".join(texts))) if not (c.isspace() or _is_letter(c)))

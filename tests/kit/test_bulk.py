@@ -28,7 +28,7 @@ def create(tx: Transaction, noun: str, several: Sequence[Values]) -> list[tuple[
     """Create them together; the numbers of those that were refused, and in which words."""
     resource = NOUNS[noun]
     data = [(records.validated(resource, values), new_id(tx.now)) for values in several]
-    slugs = bulk.slugs(tx, resource, data)
+    slugs = bulk.slugs(tx, resource, [(resource.titled(each), identifier) for each, identifier in data])
     drafts = [
         Draft(each, identifier, each.slug or slug, place=n)
         for n, ((each, identifier), slug) in enumerate(zip(data, slugs, strict=True))

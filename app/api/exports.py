@@ -1,0 +1,182 @@
+"""Exports over HTTP: a list in another form than pages of JSON is answered whole, as a stream.
+
+Every page is read in a transaction of its own, so a slow client holds none; all of them show the registry as it stood at the
+first (`past.at`), so what is answered is one state of it. A stream that breaks has no end, which every client sees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import IO, Any
+
+from fastapi import Request, Response
+from starlette.responses import StreamingResponse
+
+from app.api import conditional, deps, negotiation
+from app.exchange import cells, exports, workbooks
+from app.exchange.exports import Form, Part
+from app.kit import past, records, views
+from app.kit.db import Transaction
+from app.kit.errors import Fault, Malformed, NotAcceptable
+from app.kit.filters import Format, ListQuery
+from app.kit.resource import Resource
+
+MEDIA_TYPES = {
+    Format.json: "application/json",
+    Format.csv: "text/csv",
+    Format.ndjson: "application/x-ndjson",
+    Format.jsonld: "application/ld+json",
+    Format.xlsx: workbooks.MEDIA_TYPE,
+}
+CONTEXT = "/v1/context.jsonld"
+OF_PAGES = ("limit", "cursor", "count", "include")
+Lists = Sequence[tuple[Resource[Any], ListQuery]]
+
+
+def format_of(request: Request, asked: Format | None, offered: Sequence[Format]) -> Format:
+    """The form of the answer: the one that `format` names, else the one that Accept likes best, else the first."""
+    if asked is not None:
+        return asked
+    try:
+        kind = negotiation.preferred(request, [MEDIA_TYPES[each] for each in offered])
+    except NotAcceptable:
+        return offered[0]
+    return next(each for each in offered if MEDIA_TYPES[each] == kind)
+
+
+def _insist_on_whole(query: ListQuery, chosen: Format) -> None:
+    """Raises Malformed for parameters that only pages have, or only other forms; for an unknown field as a page does."""
+    given = [name for name in OF_PAGES if name in query.model_fields_set]
+    given += ["fields"] if query.fields is not None and chosen is Format.jsonld else []
+    given += ["bom"] if query.bom and chosen is not Format.csv else []
+    if given:
+        message = f"It means nothing with {chosen}, which is the whole list."
+        faults = [Fault("unknown_parameter", message, parameter=name) for name in given]
+        raise Malformed("A parameter has no meaning here.", slug="unknown-parameter", faults=faults)
+
+
+def _form(request: Request, chosen: Format, resource: Resource[Any], query: ListQuery) -> Form:
+    views.picked(resource, [], query.fields)  # an unknown field is refused as in a page
+    if chosen is Format.csv:
+        return exports.csv(resource, query.fields, bom=query.bom)
+    if chosen is Format.jsonld:
+        return exports.json_ld(deps.path(request, CONTEXT), deps.path(request, ""))
+    return exports.ndjson(query.fields)
+
+
+async def export_list(
+    request: Request, resource: Resource[Any], query: ListQuery, chosen: Format, of: tuple[Resource[Any], str] | None
+) -> Response:
+    """One list, whole. `of`: the record to which it belongs, which must be there."""
+    _insist_on_whole(query, chosen)
+    if of is not None:
+        await deps.reading(request, lambda tx: records.fetch(tx, *of), query.as_of)
+    form = None if chosen is Format.xlsx else _form(request, chosen, resource, query)
+    return await export(request, [(resource, query)], chosen, form, resource.plural)
+
+
+async def export(request: Request, lists: Lists, chosen: Format, form: Form | None, name: str) -> Response:
+    """All records of some lists, one behind the other, in one form (None: as a workbook)."""
+    first = await deps.reading(request, lambda tx: _state(tx, lists))
+    tag = conditional.etag(sequence=first, day=_day(request, lists), form=chosen.value)
+    headers = {
+        "ETag": tag, "Cache-Control": "no-cache", **negotiation.VARY,
+        "Content-Disposition": f'attachment; filename="{name}.{chosen.value}"',
+    }  # fmt: skip
+    if conditional.unchanged(request, tag):
+        return deps.not_modified(tag, negotiation.VARY)
+    if form is None:
+        return await _workbook(request, lists, first, headers)
+    parts = _parts(request, lists, first, form)
+    ahead = [await anext(parts)]  # what is wrong with the question is told before anything is answered
+    media_type = {**headers, "Content-Type": form.media_type}
+    if request.scope.get("head"):
+        return Response(headers=media_type)
+    return StreamingResponse(_stream(form, ahead, parts), headers=media_type)
+
+
+def _state(tx: Transaction, lists: Lists) -> int:
+    """The number of the state that an export shows."""
+    as_of = lists[0][1].as_of
+    return tx.sequence() if as_of is None else past.at(tx, as_of).sequence()
+
+
+def _day(request: Request, lists: Lists) -> str | None:
+    by_day = any(resource.by_day for resource, _ in lists)
+    return deps.database(request).clock().strftime("%Y%m%d") if by_day else None
+
+
+def _seen(tx: Transaction, number: int) -> Transaction:
+    """The registry after the write `number`, whatever was written since."""
+    return tx if tx.sequence() == number else past.at(tx, number)
+
+
+async def _parts(request: Request, lists: Lists, number: int, form: Form) -> AsyncIterator[bytes]:
+    for resource, query in lists:
+        cursor: str | None = None
+        while True:
+
+            def work(tx: Transaction, *, noun: Resource[Any] = resource, asked: ListQuery = query) -> Part:
+                return exports.part(_seen(tx, number), noun, asked, form, cursor)  # noqa: B023
+
+            part = await deps.reading(request, work)
+            yield part.body
+            if (cursor := part.next) is None:
+                break
+
+
+async def _stream(form: Form, ahead: Sequence[bytes], parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield form.begin
+    for body in ahead:
+        yield body
+    async for body in parts:
+        yield body
+    yield form.end
+
+
+# --- workbooks --------------------------------------------------------------------------------------------------------
+
+
+async def _workbook(request: Request, lists: Lists, number: int, headers: dict[str, str]) -> Response:
+    """A workbook is a ZIP file whose parts refer to each other: it is made on disk, and then sent."""
+    headers = {**headers, "Content-Type": workbooks.MEDIA_TYPE}
+    if request.scope.get("head"):
+        return Response(headers=headers)
+    file = await asyncio.to_thread(_written, request, lists, number)
+    return StreamingResponse(_chunks(file), headers=headers)
+
+
+def _written(request: Request, lists: Lists, number: int) -> IO[bytes]:
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # closed when it is sent
+    about = workbooks.About("Concord", deps.database(request).clock(), number)
+    try:
+        workbooks.workbook((_sheet(request, resource, query, number) for resource, query in lists), file, about=about)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+def _sheet(request: Request, resource: Resource[Any], query: ListQuery, number: int) -> workbooks.Sheet:
+    names, shown = cells.columns(resource), exports.shown_columns(resource, query.fields)
+    rows = ([row[n] for n in shown] for row in _rows(request, resource, query, number))
+    return resource.plural, [names[n] for n in shown], rows
+
+
+def _rows(request: Request, resource: Resource[Any], query: ListQuery, number: int) -> Iterator[Sequence[str]]:
+    database, cursor = deps.database(request), None
+    while True:
+        asked = query.model_copy(update={"limit": exports.PAGE, "cursor": cursor})
+        page = database.read(lambda tx, asked=asked: records.browse(_seen(tx, number), resource, asked))  # type: ignore[misc]
+        yield from exports.rows_of(resource, page.items)
+        if (cursor := page.next) is None:
+            return
+
+
+async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
+    with file:
+        while chunk := await asyncio.to_thread(file.read, 256 * 1024):
+            yield chunk

@@ -1,0 +1,191 @@
+"""Imports over HTTP: a file in, and a report of every row."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from app.api import deps, openapi
+from app.api.strict import JSON, StrictRoute, WrongMediaType, read_body
+from app.api.v1 import RESOURCES
+from app.exchange import files, imports
+from app.exchange.imports import File, Mode, Report, Wish
+from app.kit.errors import Invalid
+from app.kit.fields import Flag, Word
+from app.kit.resource import Resource
+
+router = APIRouter(prefix="/v1", tags=["registry"], route_class=StrictRoute)
+NOUNS = {resource.plural: resource for resource in RESOURCES}
+TYPES = (files.NDJSON, files.CSV)
+_CHARSET = re.compile(r"""\s*charset\s*=\s*"?([\w.:+-]+)"?\s*$""", re.IGNORECASE | re.ASCII)
+_ALIASES = {"application/ndjson": files.NDJSON, "application/jsonl": files.NDJSON}
+
+
+def _renamed(value: Any) -> Any:
+    """`Partner:name,Contact:` → {"Partner": "name", "Contact": ""}; a comma or colon in a name is percent-encoded once more."""
+    if not isinstance(value, str):
+        return value
+    pairs = [piece.rpartition(":") for piece in value.split(",") if piece]
+    if not all(colon and name for name, colon, _ in pairs):
+        raise PydanticCustomError("columns", "Write Partner:name,Contact: (the file's column, a colon, the registry's or nothing)")
+    return {unquote(name).strip(): unquote(target).strip() for name, _, target in pairs}
+
+
+class ImportQuery(BaseModel):
+    """How a file is taken."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    noun: str | None = Field(
+        default=None, description="Of which noun the records are. Without it each line says so in its field `noun`.",
+        json_schema_extra={"enum": list(NOUNS)},
+    )  # fmt: skip
+    mode: Mode = Field(default=Mode.create, description="What a row does to a record that is there already.")
+    key: Word = Field(
+        default="slug", description="What tells which record a row is: `slug`, `id`, or the scheme of an identifier (`ror`)."
+    )
+    dry_run: Flag = Field(default=False, description="Run everything, answer the same, and leave nothing behind.")
+    atomic: Flag = Field(default=True, description="`false`: store the good rows though others are refused (207).")
+    columns: Annotated[dict[str, str] | None, BeforeValidator(_renamed)] = Field(
+        default=None,
+        description="For CSV: which column is which, `Partner:name,Since:founded`; with nothing behind the colon it is passed by.",
+        json_schema_extra={"type": "string", "examples": ["Partner:name,Contact:"]},
+    )
+    rows: Flag = Field(default=False, description="Also answer what became of every row, not only of those with a warning.")
+
+
+PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "title": "RowProblem",
+    "description": "What is wrong with a row.",
+    "properties": {
+        "line": {"type": "integer", "description": "Line of the file; the header is line 1."},
+        "code": {"type": "string"},
+        "message": {"type": "string"},
+        "pointer": {"type": "string", "description": "The field (RFC 6901)."},
+        "column": {"type": "string", "description": "The column, of a table."},
+    },
+    "required": ["line", "code", "message"],
+}
+REPORT: dict[str, Any] = {
+    "type": "object",
+    "title": "ImportReport",
+    "properties": {
+        "dry_run": {"type": "boolean"},
+        "mode": openapi.ref("Mode"),
+        **{
+            name: {"type": "integer", "description": f"Rows {text}."}
+            for name, text in (
+                ("created", "that made a new record"),
+                ("changed", "that changed one"),
+                ("unchanged", "that say what is there already"),
+                ("failed", "that were refused"),
+            )
+        },
+        "rows": {
+            "type": "array",
+            "description": "With `rows=true` every row that was taken, else those with a warning.",
+            "items": {
+                "type": "object",
+                "title": "ImportedRow",
+                "properties": {
+                    "line": {"type": "integer"}, "noun": {"type": "string"}, "slug": {"type": "string"},
+                    "action": {"type": "string", "enum": ["created", "changed", "unchanged"]},
+                    "warnings": {"type": "array", "items": {"type": "string"}},
+                },
+                "required": ["line", "noun", "slug", "action", "warnings"],
+            },
+        },
+        "errors": {"type": "array", "description": "With `atomic=false`: why rows were refused.", "items": PROBLEM},
+        "notes": {"type": "array", "items": {"type": "string"}, "description": "What had to be assumed of the file."},
+    },
+    "required": ["dry_run", "mode", "created", "changed", "unchanged", "failed", "rows", "errors", "notes"],
+}  # fmt: skip
+ABOUT = """\
+NDJSON (a record a line; without `noun` the document set that `/v1/export` answers) or, with `noun`, a table as CSV. All rows or none:
+a file with a bad row changes nothing, and every bad row is in `errors` with its line. References may name records that come
+later in the file. In a table they may be names (`UNCTAD`, `World Health Organization (WHO)`), dates may be written as people
+write them (`since 1999`, `Q3 2018`); what has two readings is refused with a hint. With `dry_run=true` everything runs and
+nothing stays."""
+EXAMPLE = '{"slug": "ifc", "name": "International Finance Corporation", "kind": "intergovernmental_organization"}\n'
+
+
+@router.post(
+    "/import",
+    **openapi.operation(
+        "importRecords", "Import a file of records", ABOUT,
+        {200: openapi.ok("All rows were taken.", REPORT, headers={}),
+         207: openapi.ok("With `atomic=false`: some rows were refused.", REPORT, headers={}),
+         **openapi.problems((*openapi.WRITE, *openapi.BODY, "conflict"))},
+        parameters=[openapi.CHANGE_REASON], query=ImportQuery,
+        body=openapi.json_body({"type": "string"}, TYPES, example=EXAMPLE),
+    ),
+)  # fmt: skip
+async def import_records(request: Request) -> Response:
+    author, query = deps.author(request), deps.query(request, ImportQuery)
+    kind, charset = _media_type(request)
+    noun = _noun(query, kind)
+    body = await read_body(request, deps.settings(request).max_import_bytes)
+    file = await asyncio.to_thread(_read, body, kind, noun, charset, query)
+    wish = Wish(query.mode, query.key, query.atomic)
+    try:
+        report = await deps.writing(
+            request, lambda tx: imports.load(tx, RESOURCES, file, wish), author, dry_run=query.dry_run
+        )
+    except imports.Refused as refused:
+        refused.extra = {"errors": [problem.shown() for problem in refused.problems], "notes": list(file.notes)}
+        raise
+    return Response(_shown(report, query), 207 if report.failed else 200, media_type=JSON)
+
+
+def _media_type(request: Request) -> tuple[str, str | None]:
+    """The type of the body, and its charset where one is declared. No type that a web form can send. Raises WrongMediaType."""
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    kind = kind.strip().lower()
+    kind = _ALIASES.get(kind, kind)
+    found = [match[1] for piece in parameters.split(";") if (match := _CHARSET.match(piece))]
+    encoded = any(value.lower() != "identity" for value in request.headers.getlist("content-encoding"))
+    if kind not in TYPES or encoded or (kind == files.NDJSON and found and found[0].lower() != "utf-8"):
+        raise WrongMediaType(
+            f"The body must be {' or '.join(TYPES)}, not compressed; NDJSON in UTF-8.",
+            slug="unsupported-media-type",
+            headers={"Accept-Post": ", ".join(TYPES)},
+        )
+    return kind, found[0] if found else None
+
+
+def _noun(query: ImportQuery, kind: str) -> Resource[Any] | None:
+    if query.noun is None and kind == files.CSV:
+        raise Invalid.parameter("noun", "missing", f"A table is of one noun: {', '.join(NOUNS)}.")
+    if query.columns is not None and kind != files.CSV:
+        raise Invalid.parameter("columns", "unused", "Only tables have columns.")
+    if query.noun is not None and query.noun not in NOUNS:
+        raise Invalid.parameter("noun", "unknown_noun", f"Allowed: {', '.join(NOUNS)}.")
+    return NOUNS[query.noun] if query.noun else None
+
+
+def _read(body: bytes, kind: str, noun: Resource[Any] | None, charset: str | None, query: ImportQuery) -> File:
+    if kind == files.CSV and noun is not None:
+        return files.table(body, noun, charset=charset, renamed=query.columns)
+    return files.lines(body, NOUNS, noun)
+
+
+def _shown(report: Report, query: ImportQuery) -> bytes:
+    return msgspec.json.encode(
+        {
+            "dry_run": query.dry_run,
+            "mode": query.mode.value,
+            **{action: report.count(action) for action in ("created", "changed", "unchanged")},
+            "failed": report.failed,
+            "rows": [row.shown() for row in report.rows if query.rows or row.warnings],
+            "errors": [problem.shown() for problem in report.problems],
+            "notes": list(report.notes),
+        }
+    )

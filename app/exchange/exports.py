@@ -1,0 +1,122 @@
+"""Exports: whole lists, and the registry as a whole, in the forms that other programs read; page by page, so that a million
+records take no more memory than a thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from app.exchange import cells, linked, tables
+from app.kit import records
+from app.kit.db import Transaction
+from app.kit.filters import ListQuery
+from app.kit.resource import COMMON, Resource
+
+NDJSON = "application/x-ndjson"
+PAGE = 1_000
+"""Records that are read at once."""
+
+Render = Callable[[Resource[Any], Sequence[bytes]], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of an export: what stands before the first record, how a page of records is written, what stands at the end."""
+
+    media_type: str
+    page: Render
+    begin: bytes = b""
+    end: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A page of an export: its bytes, and where the next one begins."""
+
+    body: bytes
+    next: str | None
+
+
+def part(tx: Transaction, resource: Resource[Any], query: ListQuery, form: Form, cursor: str | None) -> Part:
+    """The page of an export that begins at `cursor`: what a list would show, without its limit."""
+    page = records.browse(tx, resource, query.model_copy(update={"limit": PAGE, "cursor": cursor}))
+    return Part(form.page(resource, page.items), page.next)
+
+
+# --- forms ------------------------------------------------------------------------------------------------------------
+
+
+def ndjson(fields: Sequence[str] | None = None) -> Form:
+    """A record a line, as GET shows it, or the `fields` of it."""
+
+    def page(_: Resource[Any], items: Sequence[bytes]) -> bytes:
+        return b"".join(item + b"\n" for item in (items if fields is None else _picked(items, fields)))
+
+    return Form(NDJSON, page)
+
+
+def _picked(items: Sequence[bytes], fields: Sequence[str]) -> Sequence[bytes]:
+    documents = (msgspec.json.decode(item, type=dict[str, msgspec.Raw]) for item in items)
+    return [msgspec.json.encode({name: each[name] for name in fields if name in each}) for each in documents]
+
+
+def csv(resource: Resource[Any], fields: Sequence[str] | None = None, *, bom: bool = False) -> Form:
+    """A record a row (RFC 4180), its columns those of cells.columns, or those of `fields`. No cell is a formula."""
+    shown = shown_columns(resource, fields)
+    names = cells.columns(resource)
+
+    def page(of: Resource[Any], items: Sequence[bytes]) -> bytes:
+        return tables.lines([row[n] for n in shown] for row in rows_of(of, items))
+
+    return Form("text/csv; charset=utf-8; header=present", page, tables.header([names[n] for n in shown], bom=bom))
+
+
+def shown_columns(resource: Resource[Any], fields: Sequence[str] | None) -> list[int]:
+    """The places of the columns that hold `fields`; all of them without."""
+    return [n for n, name in enumerate(cells.columns(resource)) if fields is None or name.partition(".")[0] in fields]
+
+
+def rows_of(resource: Resource[Any], items: Sequence[bytes]) -> Iterator[list[str]]:
+    """The rows of some records."""
+    return (cells.row(resource, msgspec.json.decode(item)) for item in items)
+
+
+def json_ld(context: str, base: str) -> Form:
+    """One JSON-LD document of all records (see linked.py)."""
+    written = 0
+
+    def page(resource: Resource[Any], items: Sequence[bytes]) -> bytes:
+        nonlocal written
+        nodes = [msgspec.json.encode(linked.document(resource, msgspec.json.decode(item), base)) for item in items]
+        before = b"," if written and nodes else b""
+        written += len(nodes)
+        return before + b",".join(nodes)
+
+    begin = b'{"@context":' + msgspec.json.encode(context) + b',"@graph":['
+    return Form(linked.MEDIA_TYPE, page, begin, b"]}")
+
+
+def document_set() -> Form:
+    """Records of any noun as an import takes them: the noun, the id, the slug, and what is not empty of the rest. The registry's
+    own count of versions and its clock are left out, so that an import and the export of it are the same."""
+
+    def page(resource: Resource[Any], items: Sequence[bytes]) -> bytes:
+        return b"".join(msgspec.json.encode(_line(resource, msgspec.json.decode(item))) + b"\n" for item in items)
+
+    return Form(NDJSON, page)
+
+
+def _line(resource: Resource[Any], document: dict[str, Any]) -> dict[str, Any]:
+    own = {planned.name: document.get(planned.name) for planned in resource.plan.fields}
+    kept = {name: said for name, value in own.items() if (said := _said(value)) not in (None, [], {}, "")}
+    return {"noun": resource.plural, **{name: document[name] for name in COMMON[:2]}, **kept}
+
+
+def _said(value: Any) -> Any:
+    """A value without what is null inside of it."""
+    if isinstance(value, dict):
+        return {name: _said(inner) for name, inner in value.items() if inner is not None}
+    return [_said(item) for item in value] if isinstance(value, list) else value

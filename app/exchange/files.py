@@ -1,0 +1,152 @@
+"""Files: what an import reads. NDJSON, a record a line, as exports and the seed have it; or a table (CSV) of one noun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from app.exchange import cells, tables
+from app.exchange.imports import File, Problem, Row
+from app.exchange.loose_dates import edtf_of
+from app.kit.errors import RegistryError
+from app.kit.resource import Resource
+from app.kit.strict_json import parse_text
+
+LONGEST_LINE = 1_048_576
+"""Bytes of one record."""
+NDJSON, CSV = "application/x-ndjson", "text/csv"
+Nouns = Mapping[str, Resource[Any]]
+"""The nouns, by their names in paths."""
+
+# --- NDJSON -----------------------------------------------------------------------------------------------------------
+
+
+def lines(body: bytes, nouns: Nouns, noun: Resource[Any] | None) -> File:
+    """A record a line, each a JSON object: of `noun`, or with the name of its noun in the field `noun`. Blank lines are passed
+    by."""
+    file = File([])
+    for number, line in enumerate(body.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        if line.strip():
+            try:
+                file.rows.append(_line(number, line, nouns, noun))
+            except _Unread as unread:
+                file.problems += unread.problems
+    return file
+
+
+class _Unread(Exception):
+    """A line that is no record."""
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+
+
+def _line(number: int, line: bytes, nouns: Nouns, noun: Resource[Any] | None) -> Row:
+    values = _object(number, line)
+    named = values.pop("noun", None)
+    if noun is None and named not in nouns:
+        allowed = f"Say in the field `noun` of which noun it is: {', '.join(nouns)}."
+        raise _Unread(Problem(number, "noun", allowed, pointer="/noun"))
+    if noun is not None and named not in (None, noun.plural):
+        message = f"This file is one of {noun.plural}, and this record says that it is of {str(named)[:50]!r}."
+        raise _Unread(Problem(number, "noun", message, pointer="/noun"))
+    return Row(number, noun or nouns[named], values)
+
+
+def _object(number: int, line: bytes) -> dict[str, Any]:
+    if len(line) > LONGEST_LINE:
+        raise _Unread(Problem(number, "line_too_long", f"A record may have {LONGEST_LINE} bytes."))
+    try:
+        values = parse_text(line.decode(), called="The line")
+    except UnicodeDecodeError as error:
+        raise _Unread(Problem(number, "encoding", f"The line is not UTF-8: byte {error.start} does not fit.")) from None
+    except RegistryError as error:
+        raise _Unread(*(_problem(number, error))) from None
+    if not isinstance(values, dict):
+        raise _Unread(Problem(number, "not_an_object", "A record is a JSON object.", pointer=""))
+    return values
+
+
+def _problem(number: int, error: RegistryError) -> Iterator[Problem]:
+    if not error.faults:
+        yield Problem(number, "malformed", error.detail)
+    for fault in error.faults:
+        yield Problem(number, fault.code, f"{error.detail} {fault.message}", pointer=fault.pointer)
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def table(
+    body: bytes, noun: Resource[Any], *, charset: str | None = None, renamed: Mapping[str, str] | None = None
+) -> File:
+    """The rows of a delimited text file. Its columns are the noun's (see cells.columns), in any order and whatever their case;
+    `renamed` says which other column is which, or with "" that one is to be passed by. References may be names, dates may be
+    written as people write them."""
+    try:
+        read = tables.read(body, charset)
+    except tables.TableError as error:
+        return File([], [_of_table(fault) for fault in error.faults])
+    names, unknown = _columns(read.columns, noun, renamed or {})
+    if unknown:
+        return File([], unknown, read.notes)
+    file = File([], [_of_table(fault) for fault in read.faults], read.notes)
+    for row in read.rows:
+        try:
+            file.rows.append(_row(row, noun, names))
+        except RegistryError as error:
+            file.problems += _of_cells(row.line, noun, error)
+    return file
+
+
+def _columns(
+    given: Sequence[str], noun: Resource[Any], renamed: Mapping[str, str]
+) -> tuple[list[str | None], list[Problem]]:
+    """Which column of the noun each given one is (None: to be passed by), and what is wrong with the others."""
+    known = {_plain(name): name for name in cells.columns(noun)}
+    meant = {_plain(name): target for name, target in renamed.items()}
+    names: list[str | None] = []
+    problems = []
+    for name in given:
+        target = meant.get(_plain(name), name)
+        found = known.get(_plain(target)) if target else None
+        if target and (found is None or found in names):
+            problems.append(_astray(name, found, known.values()))
+        names.append(found)
+    strangers = [name for name in renamed if _plain(name) not in map(_plain, given)]
+    problems += [Problem(1, "unknown_column", f"The file has no column {name[:80]!r}.", column=name) for name in strangers]
+    return names, problems
+
+
+def _astray(name: str, found: str | None, known: Iterable[str]) -> Problem:
+    if found is not None:
+        return Problem(1, "repeated_column", f"Two columns are {found}.", column=name)
+    message = (
+        f"There is no column {name[:80]!r}. Known: {', '.join(known)}. Say which one it is (columns={name[:80]}:name), or that it "
+        f"is to be passed by (columns={name[:80]}:)."
+    )
+    return Problem(1, "unknown_column", message, column=name)
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace(" ", "_").replace("-", "_")
+
+
+def _row(row: tables.Row, noun: Resource[Any], names: Sequence[str | None]) -> Row:
+    pairs = [(name, tables.plain(cell)) for name, cell in zip(names, row.cells, strict=True) if name is not None]
+    columns, texts = [name for name, _ in pairs], [cell for _, cell in pairs]
+    values = cells.values(noun, columns, texts, dated=edtf_of)
+    identifier = dict(pairs).get("id", "").strip()
+    return Row(row.line, noun, {**values, **({"id": identifier} if identifier else {})}, named=True)
+
+
+def _of_table(fault: tables.TableFault) -> Problem:
+    return Problem(fault.line, fault.code, fault.message, column=fault.column)
+
+
+def _of_cells(line: int, noun: Resource[Any], error: RegistryError) -> Iterator[Problem]:
+    for fault in error.faults:
+        column = cells.column_at(noun, fault.pointer) if fault.pointer else None
+        yield Problem(line, fault.code, fault.message, pointer=fault.pointer, column=column)
+
+

@@ -1,0 +1,452 @@
+"""Imports: a file of records, in any order, brought into the registry through the one door, all or nothing.
+
+Every row that cannot be taken is named with all that is wrong with it, not only the first: reading, resolving, validating and
+storing each look at all rows that are still good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+
+from app.exchange import references
+from app.kit import bulk, records
+from app.kit.bulk import Draft
+from app.kit.db import Transaction, table_of
+from app.kit.errors import Conflict, Fault, Gone, Invalid, RegistryError
+from app.kit.ids import new_id
+from app.kit.records import ANYTHING, Edit
+from app.kit.resource import COMMON, Linked, Resource, Rows, claim_of
+from app.kit.text import fold, is_id, is_slug, slugify
+from app.kit.vocabularies import Vocabulary
+
+
+class Mode(Vocabulary):
+    """What a row is to do."""
+
+    create = "create", "Every row is a new record; one that is there already is refused."
+    upsert = "upsert", "A record that is there gets the fields that the row gives and keeps the others; any other is created."
+    replace = "replace", "A record that is there becomes what the row says, as with PUT; any other is created."
+
+
+MOST_FAULTS = 20
+"""Of one row so many faults are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a row: its line in the file, the field (a JSON Pointer) or the column."""
+
+    line: int
+    code: str
+    message: str
+    pointer: str | None = None
+    column: str | None = None
+
+    def shown(self) -> dict[str, Any]:
+        about = {"line": self.line, "code": self.code, "message": self.message}
+        return about | {name: value for name in ("pointer", "column") if (value := getattr(self, name)) is not None}
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """A row of the file: its line, its noun, the fields that it gives; and in the course of the import the record it is, and
+    what became of it."""
+
+    line: int
+    resource: Resource[Any]
+    values: dict[str, Any]
+    named: bool = False  # references may be names, as people write them
+    id: UUID | None = None
+    slug: str | None = None
+    present: Any = None  # the row of the record that is there
+    data: BaseModel | None = None
+    later: tuple[str, ...] = ()  # references (JSON Pointers) that are set when the records they name are there
+    action: str | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.resource.plural, str(self.slug)
+
+
+@dataclass(slots=True)
+class File:
+    """What was read of a file: its rows, what is wrong with others, and what had to be assumed."""
+
+    rows: list[Row]
+    problems: list[Problem] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a file is to be taken: `key` says which field tells what record a row is: `slug`, `id`, or the scheme of an
+    identifier. Without `atomic` the rows that are good are stored though others are not."""
+
+    mode: Mode = Mode.create
+    key: str = "slug"
+    atomic: bool = True
+
+
+@dataclass(slots=True)
+class Report:
+    """What an import did: how many rows were created, changed and left as they were, and how many were refused, with why."""
+
+    rows: list[Row]
+    problems: list[Problem]
+    notes: tuple[str, ...]
+
+    def count(self, action: str) -> int:
+        return sum(row.action == action for row in self.rows)
+
+    @property
+    def failed(self) -> int:
+        return len({problem.line for problem in self.problems})
+
+
+class Refused(Invalid):
+    """Some rows cannot be taken, so nothing was. `problems` names every one of them."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        lines = len({problem.line for problem in problems})
+        detail = f"{lines} row{'s' if lines > 1 else ''} cannot be taken, so nothing was imported."
+        super().__init__(detail)
+        self.problems = problems
+
+
+Progress = Callable[[int], None]
+"""Is told now and then how many rows more are done."""
+
+
+def load(
+    tx: Transaction, nouns: Sequence[Resource[Any]], file: File, wish: Wish, progress: Progress = lambda _: None
+) -> Report:
+    """Bring the registry to what the file says. Raises Refused (with `wish.atomic`) where any row cannot be taken."""
+    intake = _Intake(tx, wish, list(file.problems), progress)
+    rows = list(file.rows)
+    for step in (intake.identify, intake.find, intake.name, intake.validate):
+        rows = step(rows)
+    for resource in in_order(nouns):
+        intake.store(resource, [row for row in rows if row.resource is resource])
+    if intake.problems and wish.atomic:
+        raise Refused(sorted(intake.problems, key=lambda problem: problem.line))
+    taken = [row for row in file.rows if row.action is not None]
+    return Report(taken, sorted(intake.problems, key=lambda problem: problem.line), file.notes)
+
+
+@cache
+def _precedence(nouns: tuple[Resource[Any], ...]) -> tuple[Resource[Any], ...]:
+    by_table = {noun.table.name: noun for noun in nouns}
+    graph = {
+        noun.table.name: [name for name in _named_tables(noun.plan.fields) if name != noun.table.name] for noun in nouns
+    }
+    return tuple(by_table[name] for name in TopologicalSorter(graph).static_order())
+
+
+def in_order(nouns: Sequence[Resource[Any]]) -> tuple[Resource[Any], ...]:
+    """The nouns, each behind those that it refers to."""
+    return _precedence(tuple(nouns))
+
+
+def _named_tables(fields: Iterable[Any]) -> Iterator[str]:
+    for planned in fields:
+        if isinstance(planned, Linked) and planned.table is not None:
+            yield planned.table.name
+        elif isinstance(planned, Linked):
+            yield from (table_of(model).name for model in (planned.among or {}).values())
+        elif isinstance(planned, Rows) and planned.item is not None:
+            yield from _named_tables([planned.item])
+        elif (plan := getattr(planned, "plan", None)) is not None:
+            yield from _named_tables(plan.fields)
+
+
+class _Intake:
+    """One import. Each step takes the rows that are good so far, and gives those that still are."""
+
+    def __init__(self, tx: Transaction, wish: Wish, problems: list[Problem], progress: Progress) -> None:
+        self.tx, self.wish, self.problems, self.progress = tx, wish, problems, progress
+
+    # -- which record a row is --
+
+    def identify(self, rows: list[Row]) -> list[Row]:
+        """Take from each row what the registry keeps itself, and read which record it means. No two mean one."""
+        seen: dict[tuple[str, Any], Row] = {}
+        return [row for row in rows if self._good(row, lambda row=row: self._identify(row, seen))]  # type: ignore[misc]
+
+    def _identify(self, row: Row, seen: dict[tuple[str, Any], Row]) -> None:
+        kept = {*COMMON, *row.resource.computed_fields, "withdrawn_at", "included", "warnings"}
+        given = {name: row.values.get(name) for name in ("id", "slug")}
+        row.values = {name: value for name, value in row.values.items() if name not in kept}
+        for name, fits in (("id", is_id), ("slug", is_slug)):
+            if given[name] is not None and not (isinstance(given[name], str) and fits(given[name])):
+                raise Invalid.at(f"/{name}", name, f"This is no {name}: leave it out, or give one as GET shows it.")
+        row.id, row.slug = (UUID(given["id"]) if given["id"] else None), given["slug"]
+        for key in filter(None, (row.slug, row.id)):
+            other = seen.setdefault((row.resource.plural, key), row)
+            if other is not row:
+                raise Conflict(f"Line {other.line} is about the same record.")
+
+    def find(self, rows: list[Row]) -> list[Row]:
+        """Look up the records that are there, and refuse what the mode does not allow."""
+        for resource in {row.resource.plural: row.resource for row in rows}.values():
+            ours = [row for row in rows if row.resource is resource]
+            self._find_by_key(resource, ours)
+            if self.wish.mode is not Mode.create:
+                self._find_by_title(resource, [row for row in ours if row.slug is None and row.id is None])
+        return [row for row in rows if self._good(row, lambda row=row: self._allow(row))]  # type: ignore[misc]
+
+    def _find_by_key(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
+        c = resource.table.c
+        by_key: dict[Any, Row] = {}
+        for row in rows:
+            by_key |= dict.fromkeys(self._keys(resource, row), row)
+        for column in (c.slug, c.id):
+            keys = sorted((key for key in by_key if isinstance(key, UUID) == (column is c.id)), key=str)
+            for found in self._present(resource, column, keys):
+                by_key[getattr(found, column.name)].present = found
+        self._find_by_identifier(resource, by_key)
+
+    def _keys(self, resource: Resource[Any], row: Row) -> Iterator[Any]:
+        """By what the record of a row is looked for: what the wish says, else its id and slug."""
+        if self.wish.key not in ("slug", "id"):
+            child = next((child for child in resource.plan.children if child.claims == ("scheme", "value")), None)
+            items = row.values.get(child.name) if child is not None else None
+            for item in items if isinstance(items, list) else ():
+                if isinstance(item, dict) and str(item.get("scheme")).casefold() == self.wish.key.casefold():
+                    yield ("claim", claim_of({"scheme": item["scheme"], "value": item.get("value")}, child.claims))  # type: ignore[union-attr]
+            return
+        if self.wish.key == "slug" and row.slug is not None:
+            yield row.slug
+        if row.id is not None:
+            yield row.id
+
+    def _find_by_identifier(self, resource: Resource[Any], by_key: Mapping[Any, Row]) -> None:
+        claims = sorted(key[1] for key in by_key if isinstance(key, tuple))
+        child = next((child for child in resource.plan.children if child.claims == ("scheme", "value")), None)
+        if not claims or child is None:
+            return
+        for part in _parts(claims):
+            statement = sa.select(child.table.c.claim, child.table.c[child.parent]).where(child.table.c.claim.in_(part))
+            owners = {owner: claim for claim, owner in self.tx.execute(statement)}
+            for found in self._present(resource, resource.table.c.id, sorted(owners, key=str)):
+                by_key["claim", owners[found.id]].present = found
+
+    def _find_by_title(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
+        """Where nothing else says which record a row is, and its title tells records apart, it is the one with that title."""
+        if not resource.claims:
+            return
+        title = resource.claims[0]
+        column = resource.table.c[f"{title}_key"]
+        wanted: dict[str, list[Row]] = {}
+        for row in rows:
+            if isinstance(row.values.get(title), str):
+                wanted.setdefault(fold(row.values[title]), []).append(row)
+        there: dict[str, list[Any]] = {}
+        for found in self._present(resource, column, sorted(wanted), also=column):
+            if found.withdrawn_at is None:
+                there.setdefault(getattr(found, column.name), []).append(found)
+        for key, found_there in there.items():
+            for row in wanted[key]:
+                row.present = found_there[0] if len(found_there) == 1 else tuple(found_there)
+
+    def _present(
+        self, resource: Resource[Any], column: sa.Column[Any], keys: Sequence[Any], *, also: sa.Column[Any] | None = None
+    ) -> Iterator[Any]:
+        c = resource.table.c
+        shown = [c.id, c.slug, c.version, c.shape, c.document, c.withdrawn_at, *([also] if also is not None else [])]
+        for part in _parts(keys):
+            yield from self.tx.execute(sa.select(*shown).where(column.in_(part)).order_by(c.id)).all()
+
+    def _allow(self, row: Row) -> None:
+        if isinstance(row.present, tuple):
+            names = " and ".join(found.slug for found in row.present)
+            raise Conflict(f"Several records have this {row.resource.claims[0]}: {names}. Give the slug of the one you mean.")
+        if row.present is not None:
+            self._allow_present(row)
+        elif self.wish.mode is not Mode.create and not row.resource.claims and row.slug is None and row.id is None:
+            raise Invalid.at(
+                "/slug", "no_key", "Give the slug (or the id): else it cannot be told whether the record is there already."
+            )
+
+    def _allow_present(self, row: Row) -> None:
+        found = row.present
+        if row.id not in (None, found.id) or (self.wish.key in ("slug", "id") and row.slug not in (None, found.slug)):
+            raise Conflict(f"The row has the key of {found.slug}, and another slug or id than it.")
+        if found.withdrawn_at is not None:
+            raise Gone(f"{found.slug} was withdrawn. Restore it first, or take the row out.")
+        if self.wish.mode is Mode.create:
+            raise Conflict(f"{found.slug} is there already. To change it, import with mode=upsert.")
+        row.id, row.slug = found.id, found.slug
+
+    # -- what its references mean --
+
+    def name(self, rows: list[Row]) -> list[Row]:
+        """Give every new record its slug, as far as its title tells, and put slugs in the place of names."""
+        for resource in {row.resource.plural: row.resource for row in rows}.values():
+            self._give_slugs([row for row in rows if row.resource is resource and row.slug is None], raw=True)
+        named = references.Names(self.tx, rows)
+        return [row for row in rows if self._good(row, lambda row=row: named.resolve(row.resource, row.values) if row.named else None)]  # type: ignore[misc]
+
+    def _give_slugs(self, rows: Sequence[Row], *, raw: bool = False) -> None:
+        """`raw`: of rows that are not validated yet; those whose slug does not follow from a title that is there wait."""
+        titled = [(row, title) for row in rows if (title := _title(row) if raw else row.resource.titled(row.data))]
+        for row, _ in titled:
+            row.id = row.id or new_id(self.tx.now)
+        if titled:
+            resource = titled[0][0].resource
+            wanted = [(title, row.id) for row, title in titled if row.id is not None]
+            for (row, _), slug in zip(titled, bulk.slugs(self.tx, resource, wanted), strict=True):
+                row.slug = slug
+
+    # -- whether it is a record --
+
+    def validate(self, rows: list[Row]) -> list[Row]:
+        good = [row for row in rows if self._good(row, lambda row=row: self._validate(row))]  # type: ignore[misc]
+        for resource in {row.resource.plural: row.resource for row in good}.values():
+            self._give_slugs([row for row in good if row.resource is resource and row.slug is None])
+        return good
+
+    def _validate(self, row: Row) -> None:
+        wanted = row.values
+        if row.present is not None and self.wish.mode is Mode.upsert:
+            wanted = records.own(row.resource, records.snapshot(row.resource, row.present)) | wanted
+        row.data = records.validated(row.resource, wanted)
+
+    # -- storing --
+
+    def store(self, resource: Resource[Any], rows: list[Row]) -> None:
+        """Create what is new, each behind what it refers to, then change what is there."""
+        fresh = self._ordered([row for row in rows if row.present is None])
+        drafts = [Draft(_without(row), row.id or new_id(self.tx.now), str(row.slug), row) for row in fresh]
+        for start in range(0, len(drafts), bulk.GROUP):
+            part = drafts[start : start + bulk.GROUP]
+            self._create(resource, part)
+            self.progress(len(part))
+        self._hold(resource, sorted(row.present.id for row in rows if row.present is not None))
+        for row in rows:
+            if row.present is not None or (row.later and row.action == "created"):
+                self._good(row, lambda row=row: self._change(row))  # type: ignore[misc]
+                self.progress(row.present is not None)
+
+    def _hold(self, resource: Resource[Any], ids: Sequence[UUID]) -> None:
+        """Take hold of all records that may change in the order of their ids: two imports of the same ones then wait for each
+        other instead of each for what the other has. (PostgreSQL; SQLite has one writer.)"""
+        c = resource.table.c
+        for part in _parts(ids):
+            self.tx.execute(sa.select(c.id).where(c.id.in_(part)).order_by(c.id).with_for_update())
+
+    def _create(self, resource: Resource[Any], drafts: Sequence[Draft]) -> None:
+        refused = bulk.create(self.tx, resource, drafts)
+        for draft, error in refused:
+            self._refuse(draft.place, error)
+        out = {id(draft) for draft, _ in refused}
+        for draft in drafts:
+            if id(draft) not in out:
+                draft.place.id, draft.place.action = draft.id, "created"
+
+    def _change(self, row: Row) -> None:
+        assert row.data is not None  # noqa: S101  # `store` is given rows that were validated
+        wanted = row.data.model_dump(mode="json", exclude={"slug"})
+        if row.present is not None:
+            row.action = "unchanged"
+            if wanted == records.own(row.resource, records.snapshot(row.resource, row.present)):
+                return
+        edit = self._merged(row) if row.present is not None and self.wish.mode is Mode.upsert else lambda _: wanted
+        with self.tx.connection.begin_nested():
+            stored = records.change(self.tx, row.resource, str(row.slug), edit, ANYTHING)
+        if row.present is not None and stored.written:
+            row.action = "changed"
+
+    def _merged(self, row: Row) -> Edit:
+        """What the row gives, over what the record is by then: others may have written it since it was looked up."""
+        return lambda before: before | row.values
+
+    def _ordered(self, rows: list[Row]) -> list[Row]:
+        """The rows, each behind those that it refers to. Where lists refer to each other in a circle (two instruments that name
+        each other), some of their references wait until both are there; any other circle is refused."""
+        by_key = {key: row for row in rows for key in (row.slug, str(row.id)) if key is not None}
+        graph = {row: dict(_within(row, by_key)) for row in rows}
+        while True:
+            try:
+                return list(TopologicalSorter({row: list(edges) for row, edges in graph.items()}).static_order())
+            except CycleError as error:
+                self._break(graph, error.args[1])
+
+    def _break(self, graph: dict[Row, dict[Row, list[str]]], circle: Sequence[Row]) -> None:
+        for named, row in zip(circle, circle[1:], strict=False):
+            pointers = graph[row].get(named, ())
+            if pointers and all(pointer.count("/") > 1 for pointer in pointers):
+                row.later = (*row.later, *pointers)
+                del graph[row][named]
+                return
+        for row in set(circle):
+            names = " → ".join(str(each.slug) for each in circle)
+            self._refuse(row, Invalid(f"These records refer to each other in a circle: {names}."))
+            graph.pop(row, None)
+        for edges in graph.values():
+            for row in set(circle):
+                edges.pop(row, None)
+
+    # -- refusing --
+
+    def _good(self, row: Row, step: Callable[[], None]) -> bool:
+        try:
+            step()
+        except RegistryError as error:
+            self._refuse(row, error)
+            return False
+        return True
+
+    def _refuse(self, row: Row, error: RegistryError) -> None:
+        row.action = None
+        faults = error.faults[:MOST_FAULTS] or (Fault(_code(error), error.detail),)
+        for fault in faults:
+            message = fault.message if len(error.faults) > 1 or isinstance(error, Invalid) else error.detail
+            self.problems.append(Problem(row.line, fault.code, message, pointer=fault.pointer))
+
+
+def _code(error: RegistryError) -> str:
+    return {Conflict: "conflict", Gone: "gone"}.get(type(error), "invalid")
+
+
+def _title(row: Row) -> str | None:
+    """The title that the slug of a row will follow, if it is there already."""
+    name = row.resource.claims[0] if row.resource.claims else "title"
+    value = row.values.get(name)
+    return value if isinstance(value, str) and slugify(value) else None
+
+
+def _within(row: Row, by_key: Mapping[str, Row]) -> Iterator[tuple[Row, list[str]]]:
+    """The rows of the file that a row refers to, with the pointers of the references."""
+    assert row.data is not None  # noqa: S101
+    found: dict[Row, list[str]] = {}
+    for link in row.resource.plan.links(row.data):
+        other = by_key.get(link.key) if link.table is row.resource.table else None
+        if other is not None and other is not row:
+            found.setdefault(other, []).append(link.pointer)
+    yield from found.items()
+
+
+def _without(row: Row) -> BaseModel:
+    """The data of a row without the references that have to wait."""
+    assert row.data is not None  # noqa: S101
+    if not row.later:
+        return row.data
+    document = row.data.model_dump(mode="json")
+    for pointer in sorted(row.later, key=lambda pointer: int(pointer.rpartition("/")[2]), reverse=True):
+        parent, _, last = pointer.rpartition("/")
+        del records.at(document, parent)[int(last)]
+    data: BaseModel = records.validated(row.resource, document)
+    return data
+
+
+def _parts(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (keys[start : start + records.MOST_KEYS] for start in range(0, len(keys), records.MOST_KEYS))

@@ -1,0 +1,199 @@
+"""Matching: which organization a free text means. What is found are candidates, each with a score and a reason; it is for people
+(or for a program that they have told how) to choose.
+
+A name that is exactly one of an organization's comes first. Then come names whose words are alike in whatever order and
+spelling, as far as they share most of their sketches (see words.sketch): those are found by the index, and compared here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from rapidfuzz.distance import Indel
+from rapidfuzz.fuzz import token_set_ratio, token_sort_ratio
+
+from app.exchange import loose_names
+from app.exchange.loose_names import LooseName, read_name
+from app.kit import records, search, words
+from app.kit.db import Transaction
+from app.kit.resource import Resource
+from app.kit.search import Rank, Text, key_of
+from app.kit.vocabularies import Vocabulary
+
+LEAST = 0.5
+"""A candidate has at least this score."""
+MOST_WORDS = 8
+"""So many words of a name are looked for, the longest ones."""
+
+
+class Reason(Vocabulary):
+    """Why an organization is a candidate."""
+
+    name = "name", "The text is its name."
+    other_name = "other_name", "The text is another name of it."
+    acronym = "acronym", "The text is its acronym."
+    former_name = "former_name", "The text is a name that it no longer bears."
+    same_words = "same_words", "One of its names has the same words, in another order or spelling."
+    similar = "similar", "One of its names is similar."
+
+
+EXACT = {
+    Rank.title: (Reason.name, 1.0),
+    Rank.other: (Reason.other_name, 0.98),
+    Rank.acronym: (Reason.acronym, 0.95),
+    Rank.former: (Reason.former_name, 0.9),
+}
+PART = 0.97
+"""By what the score is less when only a part of the text is the name: what stands beside its acronym, say."""
+SAME_WORDS, SIMILAR = 0.94, 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An organization that may be meant: the score (0 to 1), which of its names speaks for it, and why."""
+
+    id: UUID
+    slug: str
+    name: str
+    score: float
+    matched: str
+    reason: Reason
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "slug": self.slug, "name": self.name, "score": self.score, "matched": self.matched, "reason": self.reason.value,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Guess:
+    record: UUID
+    key: str
+    score: float
+    reason: Reason
+
+    @property
+    def order(self) -> tuple[float, UUID]:
+        return -self.score, self.record
+
+
+def match(tx: Transaction, organizations: Resource[Any], names: Sequence[str], limit: int) -> list[list[Candidate]]:
+    """For each of some texts at most `limit` candidates, the best first."""
+    read = [read_name(name) for name in names]
+    exact = _exact(tx, organizations, names, read)
+    guesses = []
+    for text, name in zip(names, read, strict=True):
+        found = [*exact.get(key_of(text), ()), *_parts(name, text, exact)]
+        if not found or found[0].score < 1 or limit > 1:
+            found += _alike(tx, organizations, name)
+        guesses.append(_best(found)[:limit])
+    return _shown(tx, organizations, guesses)
+
+
+def _best(found: Iterable[_Guess]) -> list[_Guess]:
+    """The best guess of each record, in the order of scores."""
+    best: dict[UUID, _Guess] = {}
+    for guess in sorted(found, key=lambda guess: guess.order):
+        best.setdefault(guess.record, guess)
+    return [guess for guess in best.values() if guess.score >= LEAST]
+
+
+# --- exactly ----------------------------------------------------------------------------------------------------------
+
+
+def _exact(
+    tx: Transaction, organizations: Resource[Any], names: Sequence[str], read: Sequence[LooseName]
+) -> Mapping[str, list[_Guess]]:
+    """By the key of a text, the organizations that have exactly this name."""
+    wanted = {key_of(text) for name in (*names, *(n for each in read for n in _names(each))) for text in (name,)}
+    found: dict[str, list[_Guess]] = {}
+    keys = sorted(filter(None, wanted))
+    for start in range(0, len(keys), records.MOST_KEYS):
+        for row in search.exactly(tx, organizations.plural, keys[start : start + records.MOST_KEYS]):
+            reason, score = EXACT[search.rank_of(row)]
+            found.setdefault(row.key, []).append(_Guess(row.record_id, row.key, score, reason))
+    return found
+
+
+def _names(name: LooseName) -> tuple[str, ...]:
+    return (name.name, *((name.acronym,) if name.acronym else ()), *name.alternatives, *name.former)
+
+
+def _parts(name: LooseName, text: str, exact: Mapping[str, list[_Guess]]) -> Iterator[_Guess]:
+    """The guesses from a part of the text: its name without the rest, a second name, an acronym, a former name."""
+    for part in _names(name):
+        if key_of(part) != key_of(text):
+            for guess in exact.get(key_of(part), ()):
+                yield _Guess(guess.record, guess.key, round(guess.score * PART, 3), guess.reason)
+
+
+# --- alike ------------------------------------------------------------------------------------------------------------
+
+
+def _alike(tx: Transaction, organizations: Resource[Any], name: LooseName) -> Iterator[_Guess]:
+    for part in dict.fromkeys((name.name, *name.alternatives, *name.former)):
+        wanted = loose_names.words(part)
+        for row in _sharing(tx, organizations.plural, wanted):
+            if row.key is not None:
+                yield _compared(wanted, row)
+
+
+def _sharing(tx: Transaction, noun: str, wanted: Sequence[str]) -> Sequence[Any]:
+    """The texts that have the sketches of all words; where there are none, of all but one; else of two of the longest."""
+    sketches = [words.sketch(word) for word in sorted(set(wanted), key=lambda word: (-len(word), word))[:MOST_WORDS]]
+    for together in (len(sketches), len(sketches) - 1, 2):
+        if 0 < together <= len(sketches):
+            among = sketches if together != 2 else sketches[:4]
+            if rows := search.alike(tx, noun, list(combinations(among, together))):
+                return rows
+    return ()
+
+
+def _compared(wanted: Sequence[str], row: Any) -> _Guess:
+    there = loose_names.words(row.key)
+    if sorted(there) == sorted(wanted):
+        reason, score = Reason.same_words, SAME_WORDS
+    else:
+        reason, score = Reason.similar, SIMILAR * _similarity(wanted, there)
+    weight = search.WEIGHTS[search.rank_of(row)] if search.rank_of(row) is Rank.former else 1.0
+    return _Guess(row.record_id, row.key, round(score * weight, 3), reason)
+
+
+def _similarity(one: Sequence[str], other: Sequence[str]) -> float:
+    """0 to 1. Words that are missing on one side count less than words that differ; of single words the letters count."""
+    if len(one) == len(other) == 1:
+        return Indel.normalized_similarity(one[0], other[0])
+    first, second = " ".join(one), " ".join(other)
+    return (0.6 * token_sort_ratio(first, second) + 0.4 * token_set_ratio(first, second)) / 100
+
+
+# --- shown ------------------------------------------------------------------------------------------------------------
+
+
+def _shown(tx: Transaction, organizations: Resource[Any], guesses: Sequence[Sequence[_Guess]]) -> list[list[Candidate]]:
+    ids = sorted({guess.record for several in guesses for guess in several}, key=str)
+    found = dict(_records(tx, organizations, ids))
+    return [
+        [_candidate(guess, *found[guess.record]) for guess in several if guess.record in found] for several in guesses
+    ]
+
+
+def _records(
+    tx: Transaction, organizations: Resource[Any], ids: Sequence[UUID]
+) -> Iterator[tuple[UUID, tuple[str, list[Text]]]]:
+    c = organizations.table.c
+    for start in range(0, len(ids), records.MOST_KEYS):
+        part = ids[start : start + records.MOST_KEYS]
+        for row in tx.execute(sa.select(c.id, c.slug, c.shape, c.document).where(c.id.in_(part))):
+            yield row.id, (row.slug, list(organizations.texts(records.snapshot(organizations, row))))
+
+
+def _candidate(guess: _Guess, slug: str, texts: Sequence[Text]) -> Candidate:
+    name = next(text.value for text in texts if text.rank is Rank.title)
+    matched = next((text.value for text in texts if key_of(text.value) == guess.key), name)
+    return Candidate(guess.record, slug, name, guess.score, matched, guess.reason)

@@ -1,0 +1,139 @@
+"""References by name: in a sheet that people keep, a partner is "UNCTAD" or "World Health Organization (WHO)", and no slug.
+
+A name stands for a record when exactly one has it, folded, as a name, acronym or title of its own: one of the registry or one
+of the file. Nothing is guessed: what fits none, or several, is refused and says which are near.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from app.exchange.cells import Named, walk_references
+from app.exchange.loose_names import read_name
+from app.kit import records, search
+from app.kit.db import Base, Transaction
+from app.kit.errors import Fault, Invalid
+from app.kit.resource import Resource
+from app.kit.search import TEXT, Rank
+from app.kit.text import is_id, is_slug
+
+
+class Given(Protocol):
+    """A row of a file: the fields that it gives, the slug that its record has or will have, and whether its references may be
+    names."""
+
+    resource: Resource[Any]
+    values: dict[str, Any]
+    slug: str | None
+    named: bool
+
+
+Keyed = dict[tuple[str, str], set[str]]
+"""(noun, key of a text) → the slugs of the records that have it."""
+
+
+class Names:
+    """What the names in the references of some rows stand for."""
+
+    def __init__(self, tx: Transaction, rows: Iterable[Given]) -> None:
+        self._tx = tx
+        given = list(rows)
+        wanted = [named for row in given if row.named for named in walk_references(row.resource, row.values)]
+        self._slugs = {(row.resource.plural, row.slug) for row in given if row.slug}
+        self._slugs |= set(self._there(wanted))
+        self._keys: Keyed = {}
+        if wanted:
+            self._of_file(given)
+            self._of_registry(wanted)
+
+    def _there(self, wanted: Iterable[Named]) -> Iterator[tuple[str, str]]:
+        """The references that are slugs of records."""
+        slugs: dict[str, set[str]] = {}
+        for named in wanted:
+            if is_slug(named.text):
+                slugs.setdefault(named.table.name, set()).add(named.text)
+        for name, some in slugs.items():
+            table = Base.metadata.tables[name]
+            for part in _parts(sorted(some)):
+                found = self._tx.execute(sa.select(table.c.slug).where(table.c.slug.in_(part))).scalars()
+                yield from ((table.info["noun"], slug) for slug in found)
+
+    def _of_file(self, rows: Iterable[Given]) -> None:
+        for row in rows:
+            if row.slug is not None:
+                for text in _texts(row.resource, row.values):
+                    self._keys.setdefault((row.resource.plural, search.key_of(text)), set()).add(row.slug)
+
+    def _of_registry(self, wanted: Iterable[Named]) -> None:
+        """One statement for the keys, and one a noun for the slugs."""
+        keys = {(named.table.info["noun"], search.key_of(text)) for named in wanted for text in _readings(named.text)}
+        tables = {named.table.info["noun"]: named.table for named in wanted}
+        found: dict[str, dict[Any, set[str]]] = {}
+        for part in _parts(sorted({key for _, key in keys if key})):
+            statement = sa.select(TEXT.c.noun, TEXT.c.key, TEXT.c.record_id).where(TEXT.c.key.in_(part))
+            for noun, key, identifier in self._tx.execute(statement):
+                if (noun, key) in keys:
+                    found.setdefault(noun, {}).setdefault(identifier, set()).add(key)
+        for noun, of_records in found.items():
+            c = tables[noun].c
+            for part in _parts(sorted(of_records, key=str)):
+                for identifier, slug in self._tx.execute(sa.select(c.id, c.slug).where(c.id.in_(part))):
+                    for key in of_records[identifier]:
+                        self._keys.setdefault((noun, key), set()).add(slug)
+
+    def resolve(self, resource: Resource[Any], values: Mapping[str, Any]) -> None:
+        """Put slugs in the place of the names in a row. Raises Invalid with a pointer for each that stands for no record, or
+        for several."""
+        faults = [fault for named in walk_references(resource, values) if (fault := self._put(named))]
+        if faults:
+            raise Invalid("The row names records that cannot be told.", faults=faults)
+
+    def _put(self, named: Named) -> Fault | None:
+        noun = named.table.info["noun"]
+        if is_id(named.text) or (noun, named.text) in self._slugs:
+            return None
+        for reading in _readings(named.text):
+            several = sorted(self._keys.get((noun, search.key_of(reading)), ()))
+            if len(several) == 1:
+                named.put(several[0])
+                return None
+            if several:
+                message = f"{named.text[:100]!r} may be {' or '.join(several)}: write the slug of the one you mean."
+                return Fault("ambiguous_reference", message, pointer=named.pointer)
+        return self._unknown(named, noun)
+
+    def _unknown(self, named: Named, noun: str) -> Fault:
+        near = ", ".join(self._near(named.text, noun))
+        hint = f" Is it {near}? Write the slug." if near else " Create it first, or in the same file."
+        return Fault(
+            "unknown_reference",
+            f"No record of {noun} is named {named.text[:100]!r}.{hint}",
+            pointer=named.pointer,
+        )
+
+    def _near(self, text: str, noun: str) -> Iterator[str]:
+        raise NotImplementedError
+
+
+def _readings(text: str) -> list[str]:
+    """The names that a text may mean, the text itself first."""
+    name = read_name(text)
+    return list(dict.fromkeys((text, name.name, *name.alternatives, *name.former)))
+
+
+def _texts(resource: Resource[Any], values: Mapping[str, Any]) -> Iterator[str]:
+    """The names in a row that is not validated yet; of one that is no record, none."""
+    blank = {name: [] if info.annotation is list else None for name, info in resource.write.model_fields.items()}
+    try:
+        for text in resource.texts(blank | dict(values)):
+            if text.rank is not Rank.prose and isinstance(text.value, str):
+                yield text.value
+    except (AttributeError, KeyError, TypeError):
+        return
+
+
+def _parts(keys: list[Any]) -> Iterator[list[Any]]:
+    return (keys[start : start + records.MOST_KEYS] for start in range(0, len(keys), records.MOST_KEYS))
