@@ -136,14 +136,10 @@ _TO = r"(?:\s*–\s*|\s+-\s+|\s+(?:to|until|till|through|bis|au|à|al|a|hasta)\s
 _TIGHT_TO = rf"(?:{_TO}|-)"
 _FROM = r"(?:(?:from|de|du|del|desde|von|vom)\s+)?"
 _SINCE = r"(?:(?:ongoing|en cours)\s+)?(?:since|seit|depuis|desde)(?:\s+(?:the|le|dem|el))?"
-_FROM_ON = (
-    r"(?:with effect from|as from|as of|from|starting(?: in)?|ab|à partir d[eu]|a partir de)(?:\s+(?:le|el|dem))?"
-)
+_FROM_ON = r"(?:with effect from|as from|from|starting(?: in)?|ab|à partir d[eu]|a partir de)(?:\s+(?:le|el|dem))?"
 _UNTIL = r"(?:until|till|up to|bis|jusqu'(?:en|au|à)|hasta)"
-_ONGOING = (
-    r"(?:ongoing|on-going|(?:the )?present|current|now|today|(?:to )?date|en cours|à ce jour|aujourd'hui|en curso"
-    r"|(?:la )?actualidad|laufend|heute)"
-)
+_GOES_ON = r"(?:ongoing|on-going|to date|to the present|en cours|à ce jour|en curso|laufend)"
+_NOW = rf"(?:{_GOES_ON}|(?:the )?present|current|now|today|date|aujourd'hui|(?:la )?actualidad|heute)"
 _ABOUT = r"(?:(?:circa|approximately|approx|about|around|environ|vers|hacia|um|ca|c)(?![a-z])\.?|~)"
 _TWO_YEARS = (
     r"(?:academic year|school year|financial year|fiscal year|biennium|année (?:académique|universitaire|scolaire)"
@@ -307,11 +303,11 @@ def _short_year(match: Match) -> str:
     start, end = match[1], _second_year(match[1], match[2])
     if end - int(start) > 30 or match[0].endswith("-00"):  # of 2018-13 and 1999-00 the strict reader says what they are
         return _checked(match[0])
-    years = f"the years {start} to {end}"
+    years, both = f"the years {start} to {end:04}", f"{start}/{end:04}"
     if not 1 <= int(match[2]) <= 12:
-        raise DateHint(f"{match[0]!r} may be an academic year, a biennium or {years}: write {start}/{end}")
+        raise DateHint(f"{match[0]!r} may be an academic year, a biennium or {years}: write {both}")
     month = _ENGLISH[int(match[2]) - 1]
-    raise DateHint(f"{match[0]!r} may be {month} {start} or {years}: write {start}-{match[2]} or {start}/{end}")
+    raise DateHint(f"{match[0]!r} may be {month} {start} or {years}: write {start}-{match[2]} or {both}")
 
 
 def _day_number(match: Match) -> NoReturn:
@@ -357,15 +353,16 @@ def _tried(rows: tuple[Row, ...], text: str) -> str:
 
 PERIODS = _rows(
     (
-        _ONGOING,
+        _NOW,
         _hint("{0} does not say since when: write the start and an open end, as in 1999/..; empty if it is not stated"),
         "a state is no date",
     ),
     (
-        rf"(?:{_SINCE}\s+|{_FROM})(.+?)(?:\s*[-–/,]\s*|{_TO}|\s+)\(?{_ONGOING}\)?",
+        rf"(?:{_SINCE}\s+|{_FROM})(.+?)(?:\s*[-–/]\s*|{_TO}){_NOW}",
         _open_end,
-        "it says that it goes on",
+        "2014 - present: it ends with the present",
     ),
+    (rf"(?:{_SINCE}\s+|{_FROM})(.+?),?\s+\(?{_GOES_ON}\)?", _open_end, "2014 (ongoing): it says that it goes on"),
     (
         rf"(?:{_TWO_YEARS}\s+)(?P<start>[0-9]{{4}})\s*[-–/]\s*(?P<end>[0-9]{{2}}(?:[0-9]{{2}})?)",
         _two_years,

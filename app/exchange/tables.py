@@ -26,6 +26,9 @@ MOST_ROWS = 100_000
 MOST_COLUMNS = 200
 """Short rows are filled up to the header: without this limit, a long header would make a small file a large table."""
 
+MAX_NAME_LENGTH = 200
+"""Of a column, in characters. What is longer is no name, and normalising it may take the square of its length."""
+
 DELIMITERS = ",;\t|"
 CHUNK = 64 * 1024
 """In characters: about so much is written at once."""
@@ -42,6 +45,8 @@ class TableFault:
     code: str
     message: str
     """Worded for the person who has the file; it does not repeat the line."""
+    row: int | None = None
+    """The row as a spreadsheet counts, where one row is at fault."""
 
 
 class TableError(ValueError):
@@ -113,6 +118,7 @@ def read(body: bytes, charset: str | None) -> Table:
     names = _names(header)
     body_records = list(islice(records, MOST_ROWS + 1))
     _refuse_sizes(header, names, body_records)
+    _refuse_repeated(header, names)
     _refuse_nameless(header, names, body_records)
     rows, faults, short = _sorted_out(names, body_records)
     return Table(
@@ -139,6 +145,7 @@ CHARSETS = {
     "utf-16be": "utf-16-be",
     "iso-8859-1": "cp1252",
     "latin1": "cp1252",
+    "latin-1": "cp1252",
     "windows-1252": "cp1252",
     "cp1252": "cp1252",
     "iso-8859-2": "iso-8859-2",
@@ -231,7 +238,7 @@ def _undeclared(body: bytes) -> _Decoded:
 def _strictly(body: bytes, codec: str, *, start: int = 0) -> _Decoded:
     name = _NAMES.get(codec, codec)
     try:
-        return _Decoded(body[start:].decode(codec), name)
+        return _Decoded(body[start:].decode(codec).lstrip("\ufeff"), name)  # some programs write the mark twice
     except UnicodeDecodeError as error:
         _refuse_byte(error, f"The file is not {name} throughout: declare the charset that it has", start=start)
 
@@ -369,32 +376,34 @@ def _names(header: _Record) -> list[str]:
     """The names of the columns, "" where one has none."""
     if header.fault:
         raise TableError(header.fault)
+    longest = max(map(len, header.cells))
+    if longest > MAX_NAME_LENGTH:
+        message = f"The name of a column has {longest} characters, at most {MAX_NAME_LENGTH} are read"
+        _refuse("long_name", f"{message}: is the first line a header?", line=header.line)
     return [" ".join(unicodedata.normalize("NFC", plain(cell)).split()) for cell in header.cells]
 
 
 def _refuse_sizes(header: _Record, names: list[str], records: list[_Record]) -> None:
-    named = Counter(filter(None, names))
+    named = len(list(filter(None, names)))
+    if named > MOST_COLUMNS:
+        message = f"{named} columns are too many: at most {MOST_COLUMNS} are read"
+        _refuse("too_many_columns", message, line=header.line)
+    if not records:
+        message = "The file has a header and no rows below it, or its first row is not a header"
+        _refuse("no_rows", message, line=header.line)
+    if len(records) > MOST_ROWS:
+        message = f"The file has more than {MOST_ROWS} rows: split it into several"
+        _refuse("too_many_rows", message, line=records[MOST_ROWS].line)
+
+
+def _refuse_repeated(header: _Record, names: list[str]) -> None:
     faults = [
-        TableFault(
-            header.line, name, "repeated_column", f"{count} columns are named {name[:80]!r}: rename or remove one"
-        )
-        for name, count in named.items()
+        TableFault(header.line, name, "repeated_column", f"{count} columns are named {name!r}: rename or remove one")
+        for name, count in Counter(filter(None, names)).items()
         if count > 1
     ]
     if faults:
         raise TableError(*faults)
-    if len(named) > MOST_COLUMNS:
-        _refuse("too_many_columns", f"{len(named)} columns are too many: at most {MOST_COLUMNS} are read")
-    if not records:
-        _refuse(
-            "no_rows", "The file has a header and no rows below it, or its first row is not a header", line=header.line
-        )
-    if len(records) > MOST_ROWS:
-        _refuse(
-            "too_many_rows",
-            f"The file has more than {MOST_ROWS} rows: split it into several",
-            line=records[MOST_ROWS].line,
-        )
 
 
 def _refuse_nameless(header: _Record, names: list[str], records: list[_Record]) -> None:
@@ -440,10 +449,11 @@ def _sorted_out(names: list[str], records: list[_Record]) -> tuple[list[Row], tu
 
 def _fault(record: _Record, names: list[str]) -> TableFault | None:
     if record.fault:
-        return replace(record.fault, column=names[record.at] or None if record.at < len(names) else None)
+        column = names[record.at] or None if record.at < len(names) else None
+        return replace(record.fault, column=column, row=record.number)
     if len(record.cells) > len(names) and (width := record.width) > len(names):
         message = f"The row has {width} cells, the header has {len(names)}: a cell that holds a delimiter needs quotes"
-        return TableFault(record.line, None, "surplus_cells", message)
+        return TableFault(record.line, None, "surplus_cells", message, record.number)
     return None
 
 

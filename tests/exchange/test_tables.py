@@ -115,6 +115,7 @@ def test_a_long_row_is_a_fault_and_every_one_is_listed() -> None:
     found = table("a,b\n1,2,,\nx,y,z\n3,4\n1,2,3,4,,\n")
     assert [row.cells for row in found.rows] == [("1", "2"), ("3", "4")]
     assert [(fault.line, fault.code) for fault in found.faults] == [(3, "surplus_cells"), (5, "surplus_cells")]
+    assert [fault.row for fault in found.faults] == [3, 5]
     assert "has 4 cells, the header has 2" in found.faults[1].message
 
 
@@ -122,6 +123,7 @@ def test_a_quote_that_never_closes_is_named_where_it_opens() -> None:
     found = table('a,b\n1,2\n"x\ny","never\nclosed,\n5,6\n')
     assert [row.cells for row in found.rows] == [("1", "2")]
     assert [(fault.line, fault.column, fault.code) for fault in found.faults] == [(4, "b", "open_quote")]
+    assert [fault.row for fault in found.faults] == [3]
 
 
 def test_text_after_a_closing_quote_is_a_fault_of_its_row_alone() -> None:
@@ -160,6 +162,10 @@ def test_a_file_with_nothing_in_it_is_refused(body: bytes) -> None:
 @pytest.mark.parametrize("body", [b"a,b", b"a,b\n", b"a,b\n\n,,\n"])
 def test_a_header_alone_is_refused(body: bytes) -> None:
     assert [fault.code for fault in refusal(body).faults] == ["no_rows"]
+
+
+def test_a_line_of_prose_is_no_header() -> None:
+    assert [fault.code for fault in refusal(b"x" * 201 + b"\n1\n").faults] == ["long_name"]
 
 
 def test_a_header_with_a_quote_that_never_closes_is_refused() -> None:
@@ -204,6 +210,7 @@ NAME = "Société «Été» – Œuvre"
         ("utf-8", b"", None),
         ("utf-8", codecs.BOM_UTF8, None),
         ("utf-8", codecs.BOM_UTF8, "UTF-8"),
+        ("utf-8", codecs.BOM_UTF8 * 2, None),
         ("utf-8", b"", "utf-8"),
         ("utf-16-le", codecs.BOM_UTF16_LE, None),
         ("utf-16-be", codecs.BOM_UTF16_BE, None),
@@ -300,6 +307,7 @@ def test_too_many_columns_and_too_many_rows_are_refused(monkeypatch: pytest.Monk
         "<" * 500_000,
         " " * 500_000 + "{",
         "a\n" + "x" * 500_000,
+        "a" + "\u0301\u0323" * 200_000 + "\n1",
     ],
 )
 def test_time_grows_with_the_length_of_the_file_alone(text: str) -> None:
@@ -394,10 +402,9 @@ def test_what_is_written_is_read_back_byte_for_byte(rows: list[tuple[str, str, s
 @bounded
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=5))
 def test_another_program_reads_what_is_written(rows: list[tuple[str, str]]) -> None:
-    kept = [[safe(cell).replace("\0", "") for cell in row] for row in rows]
-    body = written(["a", "b"], [[plain(cell) for cell in row] for row in kept])
+    body = written(["a", "b"], [list(row) for row in rows])
     text = io.StringIO(body.decode(), newline="")
-    assert list(csv.reader(text, strict=True)) == [["a", "b"], *kept]
+    assert list(csv.reader(text, strict=True)) == [["a", "b"], *([safe(cell) for cell in row] for row in rows)]
 
 
 @bounded
@@ -448,6 +455,34 @@ def test_a_list_of_organization_identifiers_is_read_with_its_tabs_and_odd_column
     assert found.columns == ("publisher id", "id in file", "id on registry")
     assert [row.cells[2] for row in found.rows] == ["xx_reg-1234", "", ""]
     assert "1 row has fewer cells" in found.notes[0]
+
+
+def test_a_dump_that_is_no_table_is_refused_with_what_to_send() -> None:
+    dump = b'[\n  {"id": "https://lake.example/1", "names": [{"value": "Lake Institute", "types": ["label"]}]}\n]'
+    assert "application/json" in str(refusal(dump))
+    file = b"<iati-organisations version='2.03'><iati-organisation/></iati-organisations>"
+    assert "XML" in str(refusal(file))
+
+
+def test_a_list_of_bodies_with_a_status_keeps_commas_and_remarks_in_names() -> None:
+    assert cells(
+        "Organization,Status,Year\r\n"
+        '"Union of Lakes, Rivers and Hills (formerly Union of Lakes), International",Special,1996\r\n'
+        "Lake Aid - UK,Roster,\r\n"
+    ) == [
+        ("Union of Lakes, Rivers and Hills (formerly Union of Lakes), International", "Special", "1996"),
+        ("Lake Aid - UK", "Roster", ""),
+    ]
+
+
+def test_a_list_of_treaties_copied_from_a_page_shows_where_columns_ran_together() -> None:
+    found = table(
+        "No.\tParties\tTitle\tPlace and date\n"
+        "55152 to 55196\tLakeland and Hillland\tAgreement on lakes\tOslo, 3 May 2018\n"
+        "55197\tLakeland\tand Hillland\tAccord sur les lacs\tOslo, 3 mai 2018\n"
+    )
+    assert [(row.line, row.cells[0]) for row in found.rows] == [(2, "55152 to 55196")]
+    assert [(fault.line, fault.code) for fault in found.faults] == [(3, "surplus_cells")]
 
 
 def test_a_list_of_channels_keeps_parentheses_slashes_and_empty_descriptions() -> None:
