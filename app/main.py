@@ -15,7 +15,9 @@ from app.api import deprecations, openapi, ops, problems
 from app.api.crud import crud_router
 from app.api.deprecations import DEPRECATIONS, Deprecation
 from app.api.pulse import Pulse
-from app.api.v1 import RESOURCES, agenda, batches, calendars, changes, dossiers, findings, identity, provenance
+from app.api.v1 import (
+    RESOURCES, agenda, batches, calendars, changes, documents, dossiers, findings, identity, imports, matches, provenance,
+)
 from app.api.v1.citations import RecordCitationQuery
 from app.api.verbs import Verbs, VerbsLayer
 from app.exchange.documents import examples
@@ -31,7 +33,8 @@ TAGS = (
 SCHEMAS: tuple[type[BaseModel], ...] = (
     batches.Batch, batches.BatchQuery, identity.Merger, history.ChangesQuery, AsOfQuery, RecordCitationQuery,
     provenance.DisagreementQuery, provenance.VerificationQuery, agenda.AgendaPageQuery, agenda.AgendaQuery,
-    dossiers.DossierQuery, findings.SearchQuery,
+    dossiers.DossierQuery, findings.SearchQuery, matches.MatchQuery, matches.Names, imports.ImportQuery, imports.Mode,
+    documents.ExportQuery,
 )  # fmt: skip
 """The classes of bodies and parameters that are no noun's."""
 ABOUT = """\
@@ -74,9 +77,10 @@ def create_app(
     app.state.pulse = Pulse(lambda: asyncio.wrap_future(app.state.database.submit_read(Transaction.sequence)))
     problems.install(app)
     by_table = {resource.table.name: resource for resource in RESOURCES}
+    app.include_router(matches.router)  # before the nouns: to organizations, "match" would be a slug
     for resource in RESOURCES:
         app.include_router(crud_router(resource, by_table))
-    for room in (provenance, agenda, dossiers, calendars, identity, changes, batches, findings):
+    for room in (provenance, agenda, dossiers, calendars, identity, changes, batches, findings, imports, documents):
         app.include_router(room.router)
     ops.install(app)
     app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)

@@ -22,6 +22,8 @@ class Settings:
     """Database connections a worker keeps."""
     max_body_bytes: int = 1_048_576
     """The longest request body that is read."""
+    max_import_bytes: int = 268_435_456
+    """The longest file that is imported."""
     root_path: str = ""
     """The prefix under which a proxy serves the registry, e.g. `/registry`."""
 

@@ -69,9 +69,9 @@ def csv(resource: Resource[Any], fields: Sequence[str] | None = None, *, bom: bo
     names = cells.columns(resource)
 
     def page(of: Resource[Any], items: Sequence[bytes]) -> bytes:
-        return tables.lines([row[n] for n in shown] for row in rows_of(of, items))
+        return tables.rows([row[n] for n in shown] for row in rows_of(of, items))
 
-    return Form("text/csv; charset=utf-8; header=present", page, tables.header([names[n] for n in shown], bom=bom))
+    return Form("text/csv; charset=utf-8; header=present", page, b"".join(tables.write([names[n] for n in shown], (), bom=bom)))
 
 
 def shown_columns(resource: Resource[Any], fields: Sequence[str] | None) -> list[int]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from app.exchange import cells, tables
 from app.exchange.imports import File, Problem, Row
-from app.exchange.loose_dates import edtf_of
+from app.exchange.loose_dates import First, edtf_of
 from app.kit.errors import RegistryError
 from app.kit.resource import Resource
 from app.kit.strict_json import parse_text
@@ -78,11 +79,16 @@ def _problem(number: int, error: RegistryError) -> Iterator[Problem]:
 
 
 def table(
-    body: bytes, noun: Resource[Any], *, charset: str | None = None, renamed: Mapping[str, str] | None = None
+    body: bytes,
+    noun: Resource[Any],
+    *,
+    charset: str | None = None,
+    renamed: Mapping[str, str] | None = None,
+    first: First | None = None,
 ) -> File:
     """The rows of a delimited text file. Its columns are the noun's (see cells.columns), in any order and whatever their case;
     `renamed` says which other column is which, or with "" that one is to be passed by. References may be names, dates may be
-    written as people write them."""
+    written as people write them; `first` says whether day or month stands first in them."""
     try:
         read = tables.read(body, charset)
     except tables.TableError as error:
@@ -93,9 +99,9 @@ def table(
     file = File([], [_of_table(fault) for fault in read.faults], read.notes)
     for row in read.rows:
         try:
-            file.rows.append(_row(row, noun, names))
+            file.rows.append(_row(row, noun, names, partial(edtf_of, first=first)))
         except RegistryError as error:
-            file.problems += _of_cells(row.line, noun, error)
+            file.problems += _of_cells(row, noun, error)
     return file
 
 
@@ -132,21 +138,20 @@ def _plain(name: str) -> str:
     return name.casefold().replace(" ", "_").replace("-", "_")
 
 
-def _row(row: tables.Row, noun: Resource[Any], names: Sequence[str | None]) -> Row:
-    pairs = [(name, tables.plain(cell)) for name, cell in zip(names, row.cells, strict=True) if name is not None]
+def _row(row: tables.Row, noun: Resource[Any], names: Sequence[str | None], dated: cells.Dated) -> Row:
+    pairs = [(name, cell) for name, cell in zip(names, row.cells, strict=True) if name is not None]
     columns, texts = [name for name, _ in pairs], [cell for _, cell in pairs]
-    values = cells.values(noun, columns, texts, dated=edtf_of)
+    values = cells.values(noun, columns, texts, dated=dated)
     identifier = dict(pairs).get("id", "").strip()
-    return Row(row.line, noun, {**values, **({"id": identifier} if identifier else {})}, named=True)
+    given = {**values, **({"id": identifier} if identifier else {})}
+    return Row(row.line, noun, given, number=row.number, named=True)
 
 
 def _of_table(fault: tables.TableFault) -> Problem:
-    return Problem(fault.line, fault.code, fault.message, column=fault.column)
+    return Problem(fault.line, fault.code, fault.message, column=fault.column, row=fault.row)
 
 
-def _of_cells(line: int, noun: Resource[Any], error: RegistryError) -> Iterator[Problem]:
+def _of_cells(row: tables.Row, noun: Resource[Any], error: RegistryError) -> Iterator[Problem]:
     for fault in error.faults:
         column = cells.column_at(noun, fault.pointer) if fault.pointer else None
-        yield Problem(line, fault.code, fault.message, pointer=fault.pointer, column=column)
-
-
+        yield Problem(row.line, fault.code, fault.message, pointer=fault.pointer, column=column, row=row.number)

@@ -16,7 +16,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import BaseModel
 
-from app.exchange import references
+from app.exchange import cells, references
 from app.kit import bulk, records
 from app.kit.bulk import Draft
 from app.kit.db import Transaction, table_of
@@ -42,17 +42,19 @@ MOST_FAULTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a row: its line in the file, the field (a JSON Pointer) or the column."""
+    """What is wrong with a row: its line in the file, in a table also the number of the row as a spreadsheet counts; the field
+    (a JSON Pointer), and the column."""
 
     line: int
     code: str
     message: str
     pointer: str | None = None
     column: str | None = None
+    row: int | None = None
 
     def shown(self) -> dict[str, Any]:
-        about = {"line": self.line, "code": self.code, "message": self.message}
-        return about | {name: value for name in ("pointer", "column") if (value := getattr(self, name)) is not None}
+        names = ("line", "row", "column", "pointer", "code", "message")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +65,7 @@ class Row:
     line: int
     resource: Resource[Any]
     values: dict[str, Any]
+    number: int | None = None  # as a spreadsheet counts rows
     named: bool = False  # references may be names, as people write them
     id: UUID | None = None
     slug: str | None = None
@@ -72,9 +75,11 @@ class Row:
     action: str | None = None
     warnings: list[str] = field(default_factory=list)
 
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.resource.plural, str(self.slug)
+    def shown(self) -> dict[str, Any]:
+        return {
+            "line": self.line, "noun": self.resource.plural, "slug": self.slug, "action": self.action,
+            "warnings": self.warnings,
+        }  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -292,8 +297,8 @@ class _Intake:
         """Give every new record its slug, as far as its title tells, and put slugs in the place of names."""
         for resource in {row.resource.plural: row.resource for row in rows}.values():
             self._give_slugs([row for row in rows if row.resource is resource and row.slug is None], raw=True)
-        named = references.Names(self.tx, rows)
-        return [row for row in rows if self._good(row, lambda row=row: named.resolve(row.resource, row.values) if row.named else None)]  # type: ignore[misc]
+        names = references.Names(self.tx, rows)
+        return [row for row in rows if not row.named or self._good(row, lambda row=row: names.resolve(row))]  # type: ignore[misc]
 
     def _give_slugs(self, rows: Sequence[Row], *, raw: bool = False) -> None:
         """`raw`: of rows that are not validated yet; those whose slug does not follow from a title that is there wait."""
@@ -410,7 +415,10 @@ class _Intake:
         faults = error.faults[:MOST_FAULTS] or (Fault(_code(error), error.detail),)
         for fault in faults:
             message = fault.message if len(error.faults) > 1 or isinstance(error, Invalid) else error.detail
-            self.problems.append(Problem(row.line, fault.code, message, pointer=fault.pointer))
+            column = cells.column_at(row.resource, fault.pointer) if row.named and fault.pointer else None
+            self.problems.append(
+                Problem(row.line, fault.code, message, pointer=fault.pointer, column=column, row=row.number)
+            )
 
 
 def _code(error: RegistryError) -> str:

@@ -70,8 +70,15 @@ class Candidate:
         }  # fmt: skip
 
 
+def match(tx: Transaction, organizations: Resource[Any], names: Sequence[str], limit: int) -> list[list[Candidate]]:
+    """For each of some texts at most `limit` candidates, the best first."""
+    return _shown(tx, organizations, guesses(tx, organizations.plural, names, limit))
+
+
 @dataclass(frozen=True, slots=True)
-class _Guess:
+class Guess:
+    """A record that may be meant, and the key of the text that speaks for it."""
+
     record: UUID
     key: str
     score: float
@@ -82,22 +89,20 @@ class _Guess:
         return -self.score, self.record
 
 
-def match(tx: Transaction, organizations: Resource[Any], names: Sequence[str], limit: int) -> list[list[Candidate]]:
-    """For each of some texts at most `limit` candidates, the best first."""
+def guesses(tx: Transaction, noun: str, names: Sequence[str], limit: int) -> list[list[Guess]]:
+    """The same of records of any noun, before they are read."""
     read = [read_name(name) for name in names]
-    exact = _exact(tx, organizations, names, read)
-    guesses = []
+    exact = _exact(tx, noun, names, read)
+    found = []
     for text, name in zip(names, read, strict=True):
-        found = [*exact.get(key_of(text), ()), *_parts(name, text, exact)]
-        if not found or found[0].score < 1 or limit > 1:
-            found += _alike(tx, organizations, name)
-        guesses.append(_best(found)[:limit])
-    return _shown(tx, organizations, guesses)
+        several = [*exact.get(key_of(text), ()), *_parts(name, text, exact), *_alike(tx, noun, name)]
+        found.append(_best(several)[:limit])
+    return found
 
 
-def _best(found: Iterable[_Guess]) -> list[_Guess]:
+def _best(found: Iterable[Guess]) -> list[Guess]:
     """The best guess of each record, in the order of scores."""
-    best: dict[UUID, _Guess] = {}
+    best: dict[UUID, Guess] = {}
     for guess in sorted(found, key=lambda guess: guess.order):
         best.setdefault(guess.record, guess)
     return [guess for guess in best.values() if guess.score >= LEAST]
@@ -107,16 +112,16 @@ def _best(found: Iterable[_Guess]) -> list[_Guess]:
 
 
 def _exact(
-    tx: Transaction, organizations: Resource[Any], names: Sequence[str], read: Sequence[LooseName]
-) -> Mapping[str, list[_Guess]]:
+    tx: Transaction, noun: str, names: Sequence[str], read: Sequence[LooseName]
+) -> Mapping[str, list[Guess]]:
     """By the key of a text, the organizations that have exactly this name."""
-    wanted = {key_of(text) for name in (*names, *(n for each in read for n in _names(each))) for text in (name,)}
-    found: dict[str, list[_Guess]] = {}
+    wanted = {key_of(name) for name in (*names, *(part for each in read for part in _names(each)))}
+    found: dict[str, list[Guess]] = {}
     keys = sorted(filter(None, wanted))
     for start in range(0, len(keys), records.MOST_KEYS):
-        for row in search.exactly(tx, organizations.plural, keys[start : start + records.MOST_KEYS]):
+        for row in search.exactly(tx, noun, keys[start : start + records.MOST_KEYS]):
             reason, score = EXACT[search.rank_of(row)]
-            found.setdefault(row.key, []).append(_Guess(row.record_id, row.key, score, reason))
+            found.setdefault(row.key, []).append(Guess(row.record_id, row.key, score, reason))
     return found
 
 
@@ -124,21 +129,21 @@ def _names(name: LooseName) -> tuple[str, ...]:
     return (name.name, *((name.acronym,) if name.acronym else ()), *name.alternatives, *name.former)
 
 
-def _parts(name: LooseName, text: str, exact: Mapping[str, list[_Guess]]) -> Iterator[_Guess]:
+def _parts(name: LooseName, text: str, exact: Mapping[str, list[Guess]]) -> Iterator[Guess]:
     """The guesses from a part of the text: its name without the rest, a second name, an acronym, a former name."""
     for part in _names(name):
         if key_of(part) != key_of(text):
             for guess in exact.get(key_of(part), ()):
-                yield _Guess(guess.record, guess.key, round(guess.score * PART, 3), guess.reason)
+                yield Guess(guess.record, guess.key, round(guess.score * PART, 3), guess.reason)
 
 
 # --- alike ------------------------------------------------------------------------------------------------------------
 
 
-def _alike(tx: Transaction, organizations: Resource[Any], name: LooseName) -> Iterator[_Guess]:
+def _alike(tx: Transaction, noun: str, name: LooseName) -> Iterator[Guess]:
     for part in dict.fromkeys((name.name, *name.alternatives, *name.former)):
         wanted = loose_names.words(part)
-        for row in _sharing(tx, organizations.plural, wanted):
+        for row in _sharing(tx, noun, wanted):
             if row.key is not None:
                 yield _compared(wanted, row)
 
@@ -154,14 +159,14 @@ def _sharing(tx: Transaction, noun: str, wanted: Sequence[str]) -> Sequence[Any]
     return ()
 
 
-def _compared(wanted: Sequence[str], row: Any) -> _Guess:
+def _compared(wanted: Sequence[str], row: Any) -> Guess:
     there = loose_names.words(row.key)
     if sorted(there) == sorted(wanted):
         reason, score = Reason.same_words, SAME_WORDS
     else:
         reason, score = Reason.similar, SIMILAR * _similarity(wanted, there)
     weight = search.WEIGHTS[search.rank_of(row)] if search.rank_of(row) is Rank.former else 1.0
-    return _Guess(row.record_id, row.key, round(score * weight, 3), reason)
+    return Guess(row.record_id, row.key, round(score * weight, 3), reason)
 
 
 def _similarity(one: Sequence[str], other: Sequence[str]) -> float:
@@ -175,12 +180,10 @@ def _similarity(one: Sequence[str], other: Sequence[str]) -> float:
 # --- shown ------------------------------------------------------------------------------------------------------------
 
 
-def _shown(tx: Transaction, organizations: Resource[Any], guesses: Sequence[Sequence[_Guess]]) -> list[list[Candidate]]:
-    ids = sorted({guess.record for several in guesses for guess in several}, key=str)
+def _shown(tx: Transaction, organizations: Resource[Any], made: Sequence[Sequence[Guess]]) -> list[list[Candidate]]:
+    ids = sorted({guess.record for several in made for guess in several}, key=str)
     found = dict(_records(tx, organizations, ids))
-    return [
-        [_candidate(guess, *found[guess.record]) for guess in several if guess.record in found] for several in guesses
-    ]
+    return [[_candidate(guess, *found[guess.record]) for guess in several if guess.record in found] for several in made]
 
 
 def _records(
@@ -193,7 +196,7 @@ def _records(
             yield row.id, (row.slug, list(organizations.texts(records.snapshot(organizations, row))))
 
 
-def _candidate(guess: _Guess, slug: str, texts: Sequence[Text]) -> Candidate:
+def _candidate(guess: Guess, slug: str, texts: Sequence[Text]) -> Candidate:
     name = next(text.value for text in texts if text.rank is Rank.title)
     matched = next((text.value for text in texts if key_of(text.value) == guess.key), name)
     return Candidate(guess.record, slug, name, guess.score, matched, guess.reason)

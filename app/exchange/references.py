@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from app.exchange import matching
 from app.exchange.cells import Named, walk_references
 from app.exchange.loose_names import read_name
 from app.kit import records, search
@@ -19,6 +20,10 @@ from app.kit.errors import Fault, Invalid
 from app.kit.resource import Resource
 from app.kit.search import TEXT, Rank
 from app.kit.text import is_id, is_slug
+
+
+MOST_HINTS = 50
+"""So many unknown names of a file are looked up among those that are like them."""
 
 
 class Given(Protocol):
@@ -45,6 +50,7 @@ class Names:
         self._slugs = {(row.resource.plural, row.slug) for row in given if row.slug}
         self._slugs |= set(self._there(wanted))
         self._keys: Keyed = {}
+        self._asked: dict[tuple[str, str], list[str]] = {}
         if wanted:
             self._of_file(given)
             self._of_registry(wanted)
@@ -84,10 +90,10 @@ class Names:
                     for key in of_records[identifier]:
                         self._keys.setdefault((noun, key), set()).add(slug)
 
-    def resolve(self, resource: Resource[Any], values: Mapping[str, Any]) -> None:
+    def resolve(self, row: Given) -> None:
         """Put slugs in the place of the names in a row. Raises Invalid with a pointer for each that stands for no record, or
         for several."""
-        faults = [fault for named in walk_references(resource, values) if (fault := self._put(named))]
+        faults = [fault for named in walk_references(row.resource, row.values) if (fault := self._put(named))]
         if faults:
             raise Invalid("The row names records that cannot be told.", faults=faults)
 
@@ -106,16 +112,19 @@ class Names:
         return self._unknown(named, noun)
 
     def _unknown(self, named: Named, noun: str) -> Fault:
-        near = ", ".join(self._near(named.text, noun))
-        hint = f" Is it {near}? Write the slug." if near else " Create it first, or in the same file."
-        return Fault(
-            "unknown_reference",
-            f"No record of {noun} is named {named.text[:100]!r}.{hint}",
-            pointer=named.pointer,
-        )
+        near = " or ".join(self._near(named.text, noun))
+        hint = f"Is it {near}? Then write this slug." if near else "Create it first, or in the same file."
+        message = f"No record of {noun} is named {named.text[:100]!r}. {hint}"
+        return Fault("unknown_reference", message, pointer=named.pointer)
 
-    def _near(self, text: str, noun: str) -> Iterator[str]:
-        raise NotImplementedError
+    def _near(self, text: str, noun: str) -> list[str]:
+        """The slugs of records with a name like this one; for the first texts that ask."""
+        table = next(table for table in Base.metadata.tables.values() if table.info.get("noun") == noun)
+        if len(self._asked) < MOST_HINTS and (noun, text) not in self._asked:
+            found = [guess.record for guess in matching.guesses(self._tx, noun, [text], 3)[0]]
+            slugs = dict(self._tx.execute(sa.select(table.c.id, table.c.slug).where(table.c.id.in_(found))).tuples())
+            self._asked[noun, text] = [slugs[identifier] for identifier in found if identifier in slugs]
+        return self._asked.get((noun, text), [])
 
 
 def _readings(text: str) -> list[str]:

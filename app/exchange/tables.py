@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import NoReturn
 
-MOST_ROWS = 100_000
+MOST_ROWS = 1_000_000
 MOST_COLUMNS = 200
 """Short rows are filled up to the header: without this limit, a long header would make a small file a large table."""
 
@@ -477,7 +477,7 @@ def write(columns: Sequence[str], rows: Iterable[Sequence[str]], *, bom: bool) -
     """
     pending, size = ["\ufeff"] if bom else [], 0
     for row in chain([columns], rows):
-        line = ",".join(map(_cell, row)) + "\r\n"
+        line = _written(row)
         pending.append(line)
         size += len(line)
         if size >= CHUNK:
@@ -485,6 +485,15 @@ def write(columns: Sequence[str], rows: Iterable[Sequence[str]], *, bom: bool) -
             pending, size = [], 0
     if pending:
         yield "".join(pending).encode()
+
+
+def rows(several: Iterable[Sequence[str]]) -> bytes:
+    """Some rows of such a table, without its header."""
+    return "".join(map(_written, several)).encode()
+
+
+def _written(row: Sequence[str]) -> str:
+    return ",".join(map(_cell, row)) + "\r\n"
 
 
 def _cell(text: str) -> str:

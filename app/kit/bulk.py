@@ -64,7 +64,7 @@ def _base(resource: Resource[Any], title: str, identifier: UUID) -> str:
 
 def _taken(tx: Transaction, resource: Resource[Any], bases: Sequence[str]) -> set[str]:
     """Which of `bases` are in use, and the numbered relatives of those that are."""
-    found: set[str] = set()
+    found = records.RESERVED & set(bases)
     for part in _parts(bases):
         found |= set(tx.execute(sa.select(resource.table.c.slug).where(resource.table.c.slug.in_(part))).scalars())
     for base in sorted(found):
@@ -161,6 +161,7 @@ def _present(tx: Transaction, table: sa.Table, drafts: Sequence[Draft]) -> set[A
 
 
 def _insist_on_new(draft: Draft, taken: set[Any]) -> None:
+    records.insist_on_free(draft.slug)
     for name, value in (("slug", draft.slug), ("id", draft.id)):
         if value in taken:
             faults = [Fault(f"{name}_taken", "A record has it already.", pointer=f"/{name}")]

@@ -31,6 +31,9 @@ ANYTHING: Expected = "*"
 MOST_FAULTS = 100
 """A problem lists so many: a body of a megabyte can hold 80,000, and telling them all would take 20 megabytes."""
 
+RESERVED = frozenset({"match"})
+"""Slugs that no new record gets: something else has the address."""
+
 Snapshot = dict[str, Any]
 Edit = Callable[[Snapshot], Snapshot]
 
@@ -218,6 +221,7 @@ def create(tx: Transaction, resource: Resource[In], data: In, *, slug: str | Non
     Raises Invalid, Conflict (a name, slug or identifier that is taken)."""
     identifier = new_id(tx.now)
     given = slug or getattr(data, "slug", None)
+    insist_on_free(given)
     if given is not None and given in slugs_like(tx, resource, given):
         raise Conflict(
             f"The slug {given!r} is taken, and slugs are never used twice.",
@@ -227,6 +231,12 @@ def create(tx: Transaction, resource: Resource[In], data: In, *, slug: str | Non
     chosen = given or _derived(tx, resource, data) or f"{resource.name.replace(' ', '-')}-{identifier.hex[-12:]}"
     meta = {"id": str(identifier), "slug": chosen, "version": 1, "created_at": tx.now, "updated_at": tx.now}
     return _write(tx, resource, data, meta, Action.created, before=None)
+
+
+def insist_on_free(slug: str | None) -> None:
+    """Raises Invalid for a slug that no record may have."""
+    if slug in RESERVED:
+        raise Invalid.at("/slug", "reserved", f"The slug {slug!r} is the address of something else. Choose another.")
 
 
 def hold(tx: Transaction, resource: Resource[Any], keys: Iterable[str]) -> None:
@@ -390,10 +400,10 @@ def _noun(table: sa.Table) -> str:
 
 
 def slugs_like(tx: Transaction, resource: Resource[Any], slug: str) -> set[str]:
-    """`slug` and its numbered relatives, as far as they are in use."""
+    """`slug` and its numbered relatives, as far as they are in use or no record may have them."""
     column = resource.table.c.slug
     numbered = sa.and_(column > f"{slug}-", column < f"{slug}-:")
-    return set(tx.execute(sa.select(column).where(sa.or_(column == slug, numbered))).scalars())
+    return set(tx.execute(sa.select(column).where(sa.or_(column == slug, numbered))).scalars()) | (RESERVED & {slug})
 
 
 def _derived(tx: Transaction, resource: Resource[In], data: In) -> str:

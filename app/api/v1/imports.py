@@ -20,6 +20,7 @@ from app.exchange.imports import File, Mode, Report, Wish
 from app.kit.errors import Invalid
 from app.kit.fields import Flag, Word
 from app.kit.resource import Resource
+from app.kit.vocabularies import Vocabulary
 
 router = APIRouter(prefix="/v1", tags=["registry"], route_class=StrictRoute)
 NOUNS = {resource.plural: resource for resource in RESOURCES}
@@ -36,6 +37,13 @@ def _renamed(value: Any) -> Any:
     if not all(colon and name for name, colon, _ in pairs):
         raise PydanticCustomError("columns", "Write Partner:name,Contact: (the file's column, a colon, the registry's or nothing)")
     return {unquote(name).strip(): unquote(target).strip() for name, _, target in pairs}
+
+
+class DateOrder(Vocabulary):
+    """Which of two numbers stands first in a date."""
+
+    day = "day", "04/12/2014 is 4 December."
+    month = "month", "04/12/2014 is 12 April."
 
 
 class ImportQuery(BaseModel):
@@ -58,6 +66,9 @@ class ImportQuery(BaseModel):
         description="For CSV: which column is which, `Partner:name,Since:founded`; with nothing behind the colon it is passed by.",
         json_schema_extra={"type": "string", "examples": ["Partner:name,Contact:"]},
     )
+    dates: DateOrder | None = Field(
+        default=None, description="For CSV: what stands first in dates such as 04/12/2014. Without it these are refused."
+    )
     rows: Flag = Field(default=False, description="Also answer what became of every row, not only of those with a warning.")
 
 
@@ -70,6 +81,7 @@ PROBLEM: dict[str, Any] = {
         "code": {"type": "string"},
         "message": {"type": "string"},
         "pointer": {"type": "string", "description": "The field (RFC 6901)."},
+        "row": {"type": "integer", "description": "In a table the row, as a spreadsheet counts."},
         "column": {"type": "string", "description": "The column, of a table."},
     },
     "required": ["line", "code", "message"],
@@ -173,7 +185,8 @@ def _noun(query: ImportQuery, kind: str) -> Resource[Any] | None:
 
 def _read(body: bytes, kind: str, noun: Resource[Any] | None, charset: str | None, query: ImportQuery) -> File:
     if kind == files.CSV and noun is not None:
-        return files.table(body, noun, charset=charset, renamed=query.columns)
+        first = query.dates.value if query.dates else None
+        return files.table(body, noun, charset=charset, renamed=query.columns, first=first)
     return files.lines(body, NOUNS, noun)
 
 
