@@ -16,7 +16,18 @@ from app.api.crud import crud_router
 from app.api.deprecations import DEPRECATIONS, Deprecation
 from app.api.pulse import Pulse
 from app.api.v1 import (
-    RESOURCES, agenda, batches, calendars, changes, documents, dossiers, findings, identity, imports, matches, provenance,
+    RESOURCES,
+    agenda,
+    batches,
+    calendars,
+    changes,
+    documents,
+    dossiers,
+    findings,
+    identity,
+    imports,
+    matches,
+    provenance,
 )
 from app.api.v1.citations import RecordCitationQuery
 from app.api.verbs import Verbs, VerbsLayer
@@ -33,7 +44,7 @@ TAGS = (
 SCHEMAS: tuple[type[BaseModel], ...] = (
     batches.Batch, batches.BatchQuery, identity.Merger, history.ChangesQuery, AsOfQuery, RecordCitationQuery,
     provenance.DisagreementQuery, provenance.VerificationQuery, agenda.AgendaPageQuery, agenda.AgendaQuery,
-    dossiers.DossierQuery, findings.SearchQuery, matches.MatchQuery, matches.Names, imports.ImportQuery, imports.Mode,
+    dossiers.DossierQuery, findings.SearchQuery, matches.MatchQuery, matches.Names, imports.ImportQuery,
     documents.ExportQuery,
 )  # fmt: skip
 """The classes of bodies and parameters that are no noun's."""

@@ -6,10 +6,7 @@ double holds, documents that are nested beyond reason, media types that a web fo
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -20,10 +17,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from app.kit.errors import Fault, Invalid, Malformed, RegistryError
-from app.kit.records import pointer_of
+from app.kit.strict_json import parse
 
-MAX_DEPTH = 64
-_MAX_DIGITS = 18
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ONCE = frozenset((b"host", b"origin", b"content-type", b"change-reason"))
 JSON = "application/json"
@@ -158,63 +153,3 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 def _too_large(limit: int) -> TooLarge:
     return TooLarge(f"The body may be {limit} bytes long.", slug="body-too-large", headers={"Connection": "close"})
-
-
-def parse(body: bytes) -> Any:
-    """JSON (RFC 8259), strictly: UTF-8 without BOM, no key twice, no NaN, no number beyond a double or 18 digits of an
-    integer, at most MAX_DEPTH levels deep. Raises Malformed, Invalid."""
-    if not body.strip():
-        raise Malformed(
-            "The body is empty, and a JSON document is needed.",
-            faults=[Fault("empty", "Send a JSON object.", pointer="")],
-        )
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise Malformed(f"The body is not UTF-8: byte {error.start} does not fit.") from None
-    check_depth(text)
-    try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int)
-    except json.JSONDecodeError as error:
-        raise Malformed(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
-
-
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-_BRACKETS = re.compile(r"[^\[\]{}]+")
-
-
-def check_depth(text: str) -> None:
-    """A limit of our own: the parser's recursion limit moves with the Python version."""
-    depth = 0
-    for bracket in _BRACKETS.sub("", _STRINGS.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        if depth > MAX_DEPTH:
-            raise Malformed(f"The document is nested more than {MAX_DEPTH} levels deep.")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise Malformed(
-            f"The key {twice[:100]!r} stands twice in one object.",
-            faults=[Fault("repeated_key", "Give it once.", pointer=pointer_of([twice[:100]]))],
-        )
-    return document
-
-
-def _constant(name: str) -> Any:
-    raise Malformed(f"{name} is not JSON.")
-
-
-def _float(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise Invalid(f"The number {digits[:40]} is too large.")
-    return number
-
-
-def _int(digits: str) -> int:
-    if len(digits.lstrip("-")) > _MAX_DIGITS:
-        raise Invalid(f"The number {digits[:40]} has more than {_MAX_DIGITS} digits.")
-    return int(digits)

@@ -71,7 +71,9 @@ def csv(resource: Resource[Any], fields: Sequence[str] | None = None, *, bom: bo
     def page(of: Resource[Any], items: Sequence[bytes]) -> bytes:
         return tables.rows([row[n] for n in shown] for row in rows_of(of, items))
 
-    return Form("text/csv; charset=utf-8; header=present", page, b"".join(tables.write([names[n] for n in shown], (), bom=bom)))
+    return Form(
+        "text/csv; charset=utf-8; header=present", page, b"".join(tables.write([names[n] for n in shown], (), bom=bom))
+    )
 
 
 def shown_columns(resource: Resource[Any], fields: Sequence[str] | None) -> list[int]:
@@ -91,17 +93,16 @@ def json_ld(context: str, base: str) -> Form:
     def page(resource: Resource[Any], items: Sequence[bytes]) -> bytes:
         nonlocal written
         nodes = [msgspec.json.encode(linked.document(resource, msgspec.json.decode(item), base)) for item in items]
-        before = b"," if written and nodes else b""
+        before = b",\n" if written and nodes else b"\n"
         written += len(nodes)
-        return before + b",".join(nodes)
+        return before + b",\n".join(nodes)
 
-    begin = b'{"@context":' + msgspec.json.encode(context) + b',"@graph":['
-    return Form(linked.MEDIA_TYPE, page, begin, b"]}")
+    return Form(linked.MEDIA_TYPE, page, b'{"@context":' + msgspec.json.encode(context) + b',"@graph":[', b"\n]}\n")
 
 
 def document_set() -> Form:
-    """Records of any noun as an import takes them: the noun, the id, the slug, and what is not empty of the rest. The registry's
-    own count of versions and its clock are left out, so that an import and the export of it are the same."""
+    """Records of any noun as an import takes them: the noun, the id, the slug, and what is not empty of the rest. What the
+    registry counts by itself is left out (versions, moments), so that an import and the export of it are the same."""
 
     def page(resource: Resource[Any], items: Sequence[bytes]) -> bytes:
         return b"".join(msgspec.json.encode(_line(resource, msgspec.json.decode(item))) + b"\n" for item in items)

@@ -120,7 +120,9 @@ def _columns(
             problems.append(_astray(name, found, known.values()))
         names.append(found)
     strangers = [name for name in renamed if _plain(name) not in map(_plain, given)]
-    problems += [Problem(1, "unknown_column", f"The file has no column {name[:80]!r}.", column=name) for name in strangers]
+    problems += [
+        Problem(1, "unknown_column", f"The file has no column {name[:80]!r}.", column=name) for name in strangers
+    ]
     return names, problems
 
 
@@ -128,8 +130,8 @@ def _astray(name: str, found: str | None, known: Iterable[str]) -> Problem:
     if found is not None:
         return Problem(1, "repeated_column", f"Two columns are {found}.", column=name)
     message = (
-        f"There is no column {name[:80]!r}. Known: {', '.join(known)}. Say which one it is (columns={name[:80]}:name), or that it "
-        f"is to be passed by (columns={name[:80]}:)."
+        f"There is no column {name[:80]!r}. Known: {', '.join(known)}. Say which one it is (columns={name[:80]}:name), "
+        f"or that it is to be passed by (columns={name[:80]}:)."
     )
     return Problem(1, "unknown_column", message, column=name)
 

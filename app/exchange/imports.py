@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 
 from app.exchange import cells, references
-from app.kit import bulk, records
+from app.kit import bulk, edits, records
 from app.kit.bulk import Draft
 from app.kit.db import Transaction, table_of
 from app.kit.errors import Conflict, Fault, Gone, Invalid, RegistryError
@@ -28,12 +29,15 @@ from app.kit.text import fold, is_id, is_slug, slugify
 from app.kit.vocabularies import Vocabulary
 
 
-class Mode(Vocabulary):
+class ImportMode(Vocabulary):
     """What a row is to do."""
 
     create = "create", "Every row is a new record; one that is there already is refused."
-    upsert = "upsert", "A record that is there gets the fields that the row gives and keeps the others; any other is created."
-    replace = "replace", "A record that is there becomes what the row says, as with PUT; any other is created."
+    upsert = (
+        "upsert",
+        "A record that is there gets the fields that the row gives and keeps the others; any other is created.",
+    )
+    replace_ = "replace", "A record that is there becomes what the row says, as with PUT; any other is created."
 
 
 MOST_FAULTS = 20
@@ -96,7 +100,7 @@ class Wish:
     """How a file is to be taken: `key` says which field tells what record a row is: `slug`, `id`, or the scheme of an
     identifier. Without `atomic` the rows that are good are stored though others are not."""
 
-    mode: Mode = Mode.create
+    mode: ImportMode = ImportMode.create
     key: str = "slug"
     atomic: bool = True
 
@@ -187,13 +191,10 @@ class _Intake:
         return [row for row in rows if self._good(row, lambda row=row: self._identify(row, seen))]  # type: ignore[misc]
 
     def _identify(self, row: Row, seen: dict[tuple[str, Any], Row]) -> None:
-        kept = {*COMMON, *row.resource.computed_fields, "withdrawn_at", "included", "warnings"}
-        given = {name: row.values.get(name) for name in ("id", "slug")}
+        kept = {*COMMON, *row.resource.computed_fields, *edits.SHOWN_BESIDE}
+        identifier, row.slug = (_given(row, name, fits) for name, fits in (("id", is_id), ("slug", is_slug)))
+        row.id = UUID(identifier) if identifier is not None else None
         row.values = {name: value for name, value in row.values.items() if name not in kept}
-        for name, fits in (("id", is_id), ("slug", is_slug)):
-            if given[name] is not None and not (isinstance(given[name], str) and fits(given[name])):
-                raise Invalid.at(f"/{name}", name, f"This is no {name}: leave it out, or give one as GET shows it.")
-        row.id, row.slug = (UUID(given["id"]) if given["id"] else None), given["slug"]
         for key in filter(None, (row.slug, row.id)):
             other = seen.setdefault((row.resource.plural, key), row)
             if other is not row:
@@ -204,7 +205,7 @@ class _Intake:
         for resource in {row.resource.plural: row.resource for row in rows}.values():
             ours = [row for row in rows if row.resource is resource]
             self._find_by_key(resource, ours)
-            if self.wish.mode is not Mode.create:
+            if self.wish.mode is not ImportMode.create:
                 self._find_by_title(resource, [row for row in ours if row.slug is None and row.id is None])
         return [row for row in rows if self._good(row, lambda row=row: self._allow(row))]  # type: ignore[misc]
 
@@ -239,8 +240,9 @@ class _Intake:
         if not claims or child is None:
             return
         for part in _parts(claims):
-            statement = sa.select(child.table.c.claim, child.table.c[child.parent]).where(child.table.c.claim.in_(part))
-            owners = {owner: claim for claim, owner in self.tx.execute(statement)}
+            statement = sa.select(child.table.c.claim, child.table.c[child.parent].label("owner"))
+            rows = self.tx.execute(statement.where(child.table.c.claim.in_(part)))
+            owners = {row.owner: row.claim for row in rows}
             for found in self._present(resource, resource.table.c.id, sorted(owners, key=str)):
                 by_key["claim", owners[found.id]].present = found
 
@@ -263,7 +265,12 @@ class _Intake:
                 row.present = found_there[0] if len(found_there) == 1 else tuple(found_there)
 
     def _present(
-        self, resource: Resource[Any], column: sa.Column[Any], keys: Sequence[Any], *, also: sa.Column[Any] | None = None
+        self,
+        resource: Resource[Any],
+        column: sa.Column[Any],
+        keys: Sequence[Any],
+        *,
+        also: sa.Column[Any] | None = None,
     ) -> Iterator[Any]:
         c = resource.table.c
         shown = [c.id, c.slug, c.version, c.shape, c.document, c.withdrawn_at, *([also] if also is not None else [])]
@@ -273,12 +280,18 @@ class _Intake:
     def _allow(self, row: Row) -> None:
         if isinstance(row.present, tuple):
             names = " and ".join(found.slug for found in row.present)
-            raise Conflict(f"Several records have this {row.resource.claims[0]}: {names}. Give the slug of the one you mean.")
+            raise Conflict(
+                f"Several records have this {row.resource.claims[0]}: {names}. Give the slug of the one you mean."
+            )
         if row.present is not None:
             self._allow_present(row)
-        elif self.wish.mode is not Mode.create and not row.resource.claims and row.slug is None and row.id is None:
+        elif (
+            self.wish.mode is not ImportMode.create and not row.resource.claims and row.slug is None and row.id is None
+        ):
             raise Invalid.at(
-                "/slug", "no_key", "Give the slug (or the id): else it cannot be told whether the record is there already."
+                "/slug",
+                "no_key",
+                "Give the slug (or the id): else it cannot be told whether the record is there already.",
             )
 
     def _allow_present(self, row: Row) -> None:
@@ -287,7 +300,7 @@ class _Intake:
             raise Conflict(f"The row has the key of {found.slug}, and another slug or id than it.")
         if found.withdrawn_at is not None:
             raise Gone(f"{found.slug} was withdrawn. Restore it first, or take the row out.")
-        if self.wish.mode is Mode.create:
+        if self.wish.mode is ImportMode.create:
             raise Conflict(f"{found.slug} is there already. To change it, import with mode=upsert.")
         row.id, row.slug = found.id, found.slug
 
@@ -321,7 +334,7 @@ class _Intake:
 
     def _validate(self, row: Row) -> None:
         wanted = row.values
-        if row.present is not None and self.wish.mode is Mode.upsert:
+        if row.present is not None and self.wish.mode is ImportMode.upsert:
             wanted = records.own(row.resource, records.snapshot(row.resource, row.present)) | wanted
         row.data = records.validated(row.resource, wanted)
 
@@ -364,7 +377,9 @@ class _Intake:
             row.action = "unchanged"
             if wanted == records.own(row.resource, records.snapshot(row.resource, row.present)):
                 return
-        edit = self._merged(row) if row.present is not None and self.wish.mode is Mode.upsert else lambda _: wanted
+        edit = (
+            self._merged(row) if row.present is not None and self.wish.mode is ImportMode.upsert else lambda _: wanted
+        )
         with self.tx.connection.begin_nested():
             stored = records.change(self.tx, row.resource, str(row.slug), edit, ANYTHING)
         if row.present is not None and stored.written:
@@ -386,7 +401,7 @@ class _Intake:
                 self._break(graph, error.args[1])
 
     def _break(self, graph: dict[Row, dict[Row, list[str]]], circle: Sequence[Row]) -> None:
-        for named, row in zip(circle, circle[1:], strict=False):
+        for named, row in pairwise(circle):
             pointers = graph[row].get(named, ())
             if pointers and all(pointer.count("/") > 1 for pointer in pointers):
                 row.later = (*row.later, *pointers)
@@ -419,6 +434,14 @@ class _Intake:
             self.problems.append(
                 Problem(row.line, fault.code, message, pointer=fault.pointer, column=column, row=row.number)
             )
+
+
+def _given(row: Row, name: str, fits: Callable[[str], bool]) -> str | None:
+    """The id or slug that a row gives."""
+    value = row.values.get(name)
+    if value is None or (isinstance(value, str) and fits(value)):
+        return value
+    raise Invalid.at(f"/{name}", name, f"This is no {name}: leave it out, or give one as GET shows it.")
 
 
 def _code(error: RegistryError) -> str:

@@ -1,5 +1,5 @@
-"""Matching: which organization a free text means. What is found are candidates, each with a score and a reason; it is for people
-(or for a program that they have told how) to choose.
+"""Matching: which organization a free text means. What is found are candidates, each with a score and a reason; to choose is
+for people, or for a program that they have told how.
 
 A name that is exactly one of an organization's comes first. Then come names whose words are alike in whatever order and
 spelling, as far as they share most of their sketches (see words.sketch): those are found by the index, and compared here.
@@ -34,7 +34,7 @@ MOST_WORDS = 8
 class Reason(Vocabulary):
     """Why an organization is a candidate."""
 
-    name = "name", "The text is its name."
+    own_name = "name", "The text is its name."
     other_name = "other_name", "The text is another name of it."
     acronym = "acronym", "The text is its acronym."
     former_name = "former_name", "The text is a name that it no longer bears."
@@ -43,7 +43,7 @@ class Reason(Vocabulary):
 
 
 EXACT = {
-    Rank.title: (Reason.name, 1.0),
+    Rank.title: (Reason.own_name, 1.0),
     Rank.other: (Reason.other_name, 0.98),
     Rank.acronym: (Reason.acronym, 0.95),
     Rank.former: (Reason.former_name, 0.9),
@@ -111,9 +111,7 @@ def _best(found: Iterable[Guess]) -> list[Guess]:
 # --- exactly ----------------------------------------------------------------------------------------------------------
 
 
-def _exact(
-    tx: Transaction, noun: str, names: Sequence[str], read: Sequence[LooseName]
-) -> Mapping[str, list[Guess]]:
+def _exact(tx: Transaction, noun: str, names: Sequence[str], read: Sequence[LooseName]) -> Mapping[str, list[Guess]]:
     """By the key of a text, the organizations that have exactly this name."""
     wanted = {key_of(name) for name in (*names, *(part for each in read for part in _names(each)))}
     found: dict[str, list[Guess]] = {}

@@ -21,7 +21,6 @@ from app.kit.resource import Resource
 from app.kit.search import TEXT, Rank
 from app.kit.text import is_id, is_slug
 
-
 MOST_HINTS = 50
 """So many unknown names of a file are looked up among those that are like them."""
 
@@ -80,15 +79,15 @@ class Names:
         found: dict[str, dict[Any, set[str]]] = {}
         for part in _parts(sorted({key for _, key in keys if key})):
             statement = sa.select(TEXT.c.noun, TEXT.c.key, TEXT.c.record_id).where(TEXT.c.key.in_(part))
-            for noun, key, identifier in self._tx.execute(statement):
-                if (noun, key) in keys:
-                    found.setdefault(noun, {}).setdefault(identifier, set()).add(key)
+            for row in self._tx.execute(statement):
+                if (row.noun, row.key) in keys:
+                    found.setdefault(row.noun, {}).setdefault(row.record_id, set()).add(row.key)
         for noun, of_records in found.items():
             c = tables[noun].c
             for part in _parts(sorted(of_records, key=str)):
-                for identifier, slug in self._tx.execute(sa.select(c.id, c.slug).where(c.id.in_(part))):
-                    for key in of_records[identifier]:
-                        self._keys.setdefault((noun, key), set()).add(slug)
+                for row in self._tx.execute(sa.select(c.id, c.slug).where(c.id.in_(part))):
+                    for key in of_records[row.id]:
+                        self._keys.setdefault((noun, key), set()).add(row.slug)
 
     def resolve(self, row: Given) -> None:
         """Put slugs in the place of the names in a row. Raises Invalid with a pointer for each that stands for no record, or
@@ -122,7 +121,8 @@ class Names:
         table = next(table for table in Base.metadata.tables.values() if table.info.get("noun") == noun)
         if len(self._asked) < MOST_HINTS and (noun, text) not in self._asked:
             found = [guess.record for guess in matching.guesses(self._tx, noun, [text], 3)[0]]
-            slugs = dict(self._tx.execute(sa.select(table.c.id, table.c.slug).where(table.c.id.in_(found))).tuples())
+            rows = self._tx.execute(sa.select(table.c.id, table.c.slug).where(table.c.id.in_(found)))
+            slugs = {row.id: row.slug for row in rows}
             self._asked[noun, text] = [slugs[identifier] for identifier in found if identifier in slugs]
         return self._asked.get((noun, text), [])
 
@@ -135,7 +135,9 @@ def _readings(text: str) -> list[str]:
 
 def _texts(resource: Resource[Any], values: Mapping[str, Any]) -> Iterator[str]:
     """The names in a row that is not validated yet; of one that is no record, none."""
-    blank = {name: [] if info.annotation is list else None for name, info in resource.write.model_fields.items()}
+    blank: dict[str, Any] = {
+        name: [] if info.annotation is list else None for name, info in resource.write.model_fields.items()
+    }
     try:
         for text in resource.texts(blank | dict(values)):
             if text.rank is not Rank.prose and isinstance(text.value, str):

@@ -48,7 +48,9 @@ def create(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) ->
     return refused
 
 
-def slugs(tx: Transaction, resource: Resource[Any], wanted: Sequence[tuple[str, UUID]], but: Iterable[str] = ()) -> list[str]:
+def slugs(
+    tx: Transaction, resource: Resource[Any], wanted: Sequence[tuple[str, UUID]], but: Iterable[str] = ()
+) -> list[str]:
     """A free slug for each of some records that have none, made of their titles as `records.create` does it; none of `but`,
     which others are going to have."""
     bases = [_base(resource, title, identifier) for title, identifier in wanted]
@@ -64,7 +66,7 @@ def _base(resource: Resource[Any], title: str, identifier: UUID) -> str:
 
 def _taken(tx: Transaction, resource: Resource[Any], bases: Sequence[str]) -> set[str]:
     """Which of `bases` are in use, and the numbered relatives of those that are."""
-    found = records.RESERVED & set(bases)
+    found = set(records.RESERVED) & set(bases)
     for part in _parts(bases):
         found |= set(tx.execute(sa.select(resource.table.c.slug).where(resource.table.c.slug.in_(part))).scalars())
     for base in sorted(found):

@@ -8,8 +8,8 @@ from typing import Any
 from app.kit.records import Edit, Snapshot
 from app.kit.resource import COMMON, Resource
 
-SHOWN_BESIDE = frozenset(("included",))
-"""What the answer of one record may hold beside it."""
+SHOWN_BESIDE = frozenset(("included", "warnings", "withdrawn_at"))
+"""What an answer may hold beside the record."""
 
 
 def replaced(resource: Resource[Any], document: Snapshot) -> Edit:

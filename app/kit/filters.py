@@ -213,7 +213,8 @@ class ListQuery(AsOfQuery):
         default=None, description="Also answer the records that these references name, under `included`."
     )
     format: Format | None = Field(
-        default=None, description="The form of the answer, whatever Accept says. All but `json` are whole, without pages."
+        default=None,
+        description="The form of the answer, whatever Accept says. All but `json` are whole, without pages.",
     )
     bom: Flag = Field(
         default=False, description="With `format=csv`: begin with a byte order mark, which some spreadsheets ask for."

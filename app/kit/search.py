@@ -117,7 +117,7 @@ def _fts5(phrase: Phrase) -> str:
 
 
 def _tsquery(phrase: Phrase) -> str:
-    return f"({' <-> '.join(f"'{word}'" for word in phrase.words)}{':*' * phrase.begun})"
+    return "(" + " <-> ".join(f"'{word}'" for word in phrase.words) + ":*" * phrase.begun + ")"
 
 
 _LANGUAGES: dict[str, tuple[Callable[[Phrase], str], str, str]] = {
@@ -325,7 +325,9 @@ def rank_of(row: Any) -> Rank:
 
 _OF_KEYS = (
     sa.select(*_SHOWN)
-    .where(TEXT.c.key.in_(sa.bindparam("keys", expanding=True, type_=TEXT.c.key.type)), TEXT.c.noun == sa.bindparam("noun"))
+    .where(
+        TEXT.c.key.in_(sa.bindparam("keys", expanding=True, type_=TEXT.c.key.type)), TEXT.c.noun == sa.bindparam("noun")
+    )
     .order_by(TEXT.c.id)
 )
 

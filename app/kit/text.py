@@ -27,6 +27,8 @@ takes the square of their number."""
 # Tibetan vowel signs that are no marks by their class, and come apart into nothing but marks when they are normalised.
 _HIDDEN_MARKS = frozenset("\u0f73\u0f75\u0f81")
 LETTERS = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ı": "i"})
+# What XML 1.0 cannot hold, not even as a character reference. (The registry refuses most of it.)
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _forbidden(character: str, *, lines: bool) -> bool:
@@ -73,6 +75,11 @@ def clean_line(text: str) -> str:
 def clean_prose(text: str) -> str:
     """`clean` for a text that may run over several lines."""
     return clean(text, lines=True)
+
+
+def for_xml(text: str) -> str:
+    """The text with U+FFFD for each character that XML 1.0 does not allow. Not escaped."""
+    return _NOT_XML.sub("\ufffd", text)
 
 
 def fold(text: str) -> str:

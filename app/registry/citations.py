@@ -192,6 +192,24 @@ class CitedFrom(Where):
         return asked.table.c.id.in_(_cited(asked.table, CITATION.source_id == source))
 
 
+class Orphaned(Where):
+    """Whether the record that is cited for was withdrawn."""
+
+    def clause(self, value: Any, asked: Asked) -> sa.ColumnElement[bool]:  # noqa: ARG002
+        gone = sa.or_(
+            *(
+                sa.and_(
+                    CITATION.target_noun == noun,
+                    CITATION.target_record_id.in_(
+                        sa.select(table_of(model).c.id).where(table_of(model).c.withdrawn_at.is_not(None))
+                    ),
+                )
+                for noun, model in CITED.items()
+            )
+        )
+        return gone if value else ~gone
+
+
 class OfRecord(Where):
     """Citations for one record; the parameter `noun` says of which noun."""
 

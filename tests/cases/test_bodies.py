@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.strict import MAX_DEPTH
 from app.kit.db import Database
+from app.kit.strict_json import MAX_DEPTH
 from tests.cases.places import (
     RESOURCE,
     Json,

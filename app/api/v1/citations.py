@@ -73,6 +73,9 @@ class CitationQuery(RecordCitationQuery):
     record: Annotated[Key | None, OfRecord()] = Field(
         default=None, description="With one `noun`: evidence for this record of it."
     )
+    orphaned: Annotated[Flag | None, Orphaned()] = Field(
+        default=None, description="`true`: evidence for records that were withdrawn; `false`: for those that are there."
+    )
 
 
 RESOURCE = Resource(

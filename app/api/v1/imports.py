@@ -16,7 +16,8 @@ from app.api import deps, openapi
 from app.api.strict import JSON, StrictRoute, WrongMediaType, read_body
 from app.api.v1 import RESOURCES
 from app.exchange import files, imports
-from app.exchange.imports import File, Mode, Report, Wish
+from app.exchange.imports import File, ImportMode, Report, Wish
+from app.exchange.loose_dates import First
 from app.kit.errors import Invalid
 from app.kit.fields import Flag, Word
 from app.kit.resource import Resource
@@ -35,7 +36,9 @@ def _renamed(value: Any) -> Any:
         return value
     pairs = [piece.rpartition(":") for piece in value.split(",") if piece]
     if not all(colon and name for name, colon, _ in pairs):
-        raise PydanticCustomError("columns", "Write Partner:name,Contact: (the file's column, a colon, the registry's or nothing)")
+        raise PydanticCustomError(
+            "columns", "Write Partner:name,Contact: (the file's column, a colon, the registry's or nothing)"
+        )
     return {unquote(name).strip(): unquote(target).strip() for name, _, target in pairs}
 
 
@@ -55,21 +58,27 @@ class ImportQuery(BaseModel):
         default=None, description="Of which noun the records are. Without it each line says so in its field `noun`.",
         json_schema_extra={"enum": list(NOUNS)},
     )  # fmt: skip
-    mode: Mode = Field(default=Mode.create, description="What a row does to a record that is there already.")
+    mode: ImportMode = Field(
+        default=ImportMode.create, description="What a row does to a record that is there already."
+    )
     key: Word = Field(
-        default="slug", description="What tells which record a row is: `slug`, `id`, or the scheme of an identifier (`ror`)."
+        default="slug",
+        description="What tells which record a row is: `slug`, `id`, or the scheme of an identifier (`ror`).",
     )
     dry_run: Flag = Field(default=False, description="Run everything, answer the same, and leave nothing behind.")
     atomic: Flag = Field(default=True, description="`false`: store the good rows though others are refused (207).")
     columns: Annotated[dict[str, str] | None, BeforeValidator(_renamed)] = Field(
         default=None,
-        description="For CSV: which column is which, `Partner:name,Since:founded`; with nothing behind the colon it is passed by.",
+        description="For CSV: which column is which, `Partner:name,Since:founded`; nothing behind the colon: it is passed by.",
         json_schema_extra={"type": "string", "examples": ["Partner:name,Contact:"]},
     )
     dates: DateOrder | None = Field(
-        default=None, description="For CSV: what stands first in dates such as 04/12/2014. Without it these are refused."
+        default=None,
+        description="For CSV: what stands first in dates such as 04/12/2014. Without it these are refused.",
     )
-    rows: Flag = Field(default=False, description="Also answer what became of every row, not only of those with a warning.")
+    rows: Flag = Field(
+        default=False, description="Also answer what became of every row, not only of those with a warning."
+    )
 
 
 PROBLEM: dict[str, Any] = {
@@ -91,7 +100,7 @@ REPORT: dict[str, Any] = {
     "title": "ImportReport",
     "properties": {
         "dry_run": {"type": "boolean"},
-        "mode": openapi.ref("Mode"),
+        "mode": openapi.ref("ImportMode"),
         **{
             name: {"type": "integer", "description": f"Rows {text}."}
             for name, text in (
@@ -121,11 +130,11 @@ REPORT: dict[str, Any] = {
     "required": ["dry_run", "mode", "created", "changed", "unchanged", "failed", "rows", "errors", "notes"],
 }  # fmt: skip
 ABOUT = """\
-NDJSON (a record a line; without `noun` the document set that `/v1/export` answers) or, with `noun`, a table as CSV. All rows or none:
-a file with a bad row changes nothing, and every bad row is in `errors` with its line. References may name records that come
-later in the file. In a table they may be names (`UNCTAD`, `World Health Organization (WHO)`), dates may be written as people
-write them (`since 1999`, `Q3 2018`); what has two readings is refused with a hint. With `dry_run=true` everything runs and
-nothing stays."""
+NDJSON (a record a line; without `noun` the document set that `/v1/export` answers) or, with `noun`, a table as CSV. All rows or
+none: a file with a bad row changes nothing, and every bad row is in `errors` with its line. References may name records that
+come later in the file. In a table they may be names (`UNCTAD`, `World Health Organization (WHO)`), and dates may be written as
+people write them (`since 1999`, `Q3 2018`); what has two readings is refused with a hint. With `dry_run=true` everything runs
+and nothing stays."""
 EXAMPLE = '{"slug": "ifc", "name": "International Finance Corporation", "kind": "intergovernmental_organization"}\n'
 
 
@@ -183,10 +192,12 @@ def _noun(query: ImportQuery, kind: str) -> Resource[Any] | None:
     return NOUNS[query.noun] if query.noun else None
 
 
+_FIRST: dict[DateOrder | None, First | None] = {None: None, DateOrder.day: "day", DateOrder.month: "month"}
+
+
 def _read(body: bytes, kind: str, noun: Resource[Any] | None, charset: str | None, query: ImportQuery) -> File:
     if kind == files.CSV and noun is not None:
-        first = query.dates.value if query.dates else None
-        return files.table(body, noun, charset=charset, renamed=query.columns, first=first)
+        return files.table(body, noun, charset=charset, renamed=query.columns, first=_FIRST[query.dates])
     return files.lines(body, NOUNS, noun)
 
 

@@ -75,9 +75,9 @@ SEVERAL: dict[str, Any] = {
     "required": ["items"],
 }
 ABOUT = """\
-Candidates for an organization that somebody named, each with a score from 0 to 1 and the reason: 1 is its very name; other names,
-acronyms and former names follow; then names with the same words, and similar ones. `OECD`, `OCDE`, a name with typing errors or
-with `(f.k.a. …)` behind it all work. Nothing is decided: two candidates with the same score are two bodies."""
+Candidates for an organization that somebody named, each with a score from 0 to 1 and the reason: 1 is its very name; other
+names, acronyms and former names follow; then names with the same words, and similar ones. `OECD`, `OCDE`, a name with typing
+errors or with `(f.k.a. …)` behind it all work. Nothing is decided: two candidates with the same score are two bodies."""
 
 
 @router.get(
