@@ -15,11 +15,11 @@ from app.api import deprecations, openapi, ops, problems
 from app.api.crud import crud_router
 from app.api.deprecations import DEPRECATIONS, Deprecation
 from app.api.pulse import Pulse
-from app.api.v1 import RESOURCES, agenda, batches, calendars, changes, dossiers, identity, provenance
+from app.api.v1 import RESOURCES, agenda, batches, calendars, changes, dossiers, entry_points, identity, provenance
 from app.api.v1.citations import RecordCitationQuery
 from app.api.verbs import Verbs, VerbsLayer
 from app.exchange.documents import examples
-from app.kit import history, migrations, records
+from app.kit import migrations, records
 from app.kit.db import Transaction
 from app.kit.fields import AsOfQuery
 from app.settings import MIGRATIONS, SEED, Settings
@@ -29,7 +29,7 @@ TAGS = (
     {"name": "operations", "description": "For those who run it."},
 )
 SCHEMAS: tuple[type[BaseModel], ...] = (
-    batches.Batch, batches.BatchQuery, identity.Merger, history.ChangesQuery, AsOfQuery, RecordCitationQuery,
+    batches.Batch, batches.BatchQuery, identity.Merger, changes.NamedChangesQuery, AsOfQuery, RecordCitationQuery,
     provenance.DisagreementQuery, provenance.VerificationQuery, agenda.AgendaPageQuery, agenda.AgendaQuery,
     dossiers.DossierQuery,
 )  # fmt: skip
@@ -76,7 +76,7 @@ def create_app(
     by_table = {resource.table.name: resource for resource in RESOURCES}
     for resource in RESOURCES:
         app.include_router(crud_router(resource, by_table))
-    for room in (provenance, agenda, dossiers, calendars, identity, changes, batches):
+    for room in (entry_points, provenance, agenda, dossiers, calendars, identity, changes, batches):
         app.include_router(room.router)
     ops.install(app)
     app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)

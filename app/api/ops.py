@@ -18,14 +18,14 @@ from app.kit.db import Transaction
 from app.kit.errors import NotFound
 
 router = APIRouter(route_class=StrictRoute)
-HEALTH = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+HEALTH = openapi.object_of("Health", "How the process is.", {"status": {"type": "string", "examples": ["alive"]}})
 ASSETS = "/docs/assets"
 
 
 @router.get(
     "/livez", tags=["operations"],
     **openapi.operation("getLiveness", "Is the process alive?", "Does not ask the database.",
-                        {200: openapi.ok("It is.", HEALTH, headers={})}),
+                        {200: openapi.ok("It is.", HEALTH, headers={}), **openapi.problems(["malformed-request"])}),
 )  # fmt: skip
 async def livez() -> Response:
     return JSONResponse({"status": "alive"})
@@ -34,7 +34,8 @@ async def livez() -> Response:
 @router.get(
     "/readyz", tags=["operations"],
     **openapi.operation("getReadiness", "Can it answer?", "Asks the database.",
-                        {200: openapi.ok("It can.", HEALTH, headers={}), **openapi.problems(["unavailable"])}),
+                        {200: openapi.ok("It can.", HEALTH, headers={}),
+                         **openapi.problems(["malformed-request", "unavailable"])}),
 )  # fmt: skip
 async def readyz(request: Request) -> Response:
     await deps.reading(request, _ask)

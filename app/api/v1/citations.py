@@ -29,6 +29,7 @@ class Place(Part):
 
 
 EXAMPLE = {
+    "slug": "mention-of-enterprises",
     "source": "mne-declaration-page",
     "passages": [{"section": 4, "paragraph": 1, "sentence": 1}],
     "target": {"noun": "organizations", "record": "enterprises"},
