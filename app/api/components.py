@@ -35,7 +35,7 @@ def named(schema: Mapping[str, Any], name: str, found: Schemas) -> Schemas:
     shown = dict(schema)
     name = re.sub(r"\W", "", shown.get("title", name))
     if "items" in shown:
-        shown["items"] = named(shown["items"], f"{name}Item", found)
+        shown["items"] = named(shown["items"], f"{name}Element", found)
     for word in ("anyOf", "oneOf"):
         if word in shown:
             shown[word] = [named(kind, name, found) for kind in shown[word]]

@@ -275,10 +275,10 @@ class Operations:
         )  # fmt: skip
 
 
-def _example(noun: Resource[Any]) -> dict[str, Any]:
+def _example(noun: Resource[Any]) -> dict[str, Any] | None:
     """The record that POST shows, with the slug that it would get: what follows in the document can name it."""
-    body = noun.write.model_config["json_schema_extra"]["examples"][0]
-    return {"slug": slugify(noun.titled(noun.write.model_validate(body))), **body}
+    body = noun.write.model_json_schema().get("examples", [None])[0]
+    return body and {"slug": slugify(noun.titled(noun.write.model_validate(body))), **body}
 
 
 NOT_MODIFIED = {"description": "Not modified: your copy still holds.", "headers": ETAG}
@@ -458,14 +458,15 @@ def build(
     )  # fmt: skip
     document["security"] = []  # no operation asks for credentials
     paths = document["paths"]
-    records = {noun.plural: examples.get(noun.plural) or Operations(noun).example for noun in resources}
+    records = {noun.plural: found for noun in resources if (found := examples.get(noun.plural) or _example(noun))}
     readers = [RecordQuery, HistoryQuery, DiffQuery, *(noun.query for noun in resources), *app.state.schemas]
     found = schemas(resources, [Problem, *readers])
     for reader in readers:
         _show_references(reader, found[reader.__name__], records)
     _list_parameters(paths, resources, found)
     for noun in resources:
-        _show_example(paths, noun, records[noun.plural])
+        if noun.plural in records:
+            _show_example(paths, noun, records[noun.plural])
     for parameter in _path_parameters(paths):
         _describe_key(parameter, resources, records)
     components.name_schemas(paths, found)
@@ -537,8 +538,8 @@ def _show_references(reader: type[BaseModel], schema: dict[str, Any], records: M
     """A parameter that names a record shows the one that its noun has as its example."""
     for name, info in reader.model_fields.items():
         tables = [mark.target for mark in info.metadata if getattr(mark, "target", None) is not None]
-        for table in tables:
-            schema["properties"][info.alias or name].setdefault("examples", [records[table.info["noun"]]["slug"]])
+        for noun in (table.info["noun"] for table in tables if table.info["noun"] in records):
+            schema["properties"][info.alias or name].setdefault("examples", [records[noun]["slug"]])
 
 
 def _describe_key(
@@ -548,7 +549,8 @@ def _describe_key(
     for noun in resources:
         if parameter["name"] == noun.key_name:
             parameter.setdefault("description", f"Id or slug of the {noun.name}.")
-            parameter.setdefault("example", records[noun.plural]["slug"])
+            if noun.plural in records:
+                parameter.setdefault("example", records[noun.plural]["slug"])
     for value in parameter["schema"].pop("examples", ()):
         parameter.setdefault("example", value)
 
@@ -565,7 +567,7 @@ def _show_example(paths: dict[str, Any], noun: Resource[Any], example: Mapping[s
     page["example"] = {"items": [shown], "next": None}
     for item in (paths[record]["delete"], paths[f"{record}/restore"]["post"]):
         for parameter in _path_parameters({record: {"": item}}):
-            parameter["example"] = Operations(noun).example["slug"]
+            parameter["example"] = (_example(noun) or example)["slug"]
 
 
 def _defaults(cls: type[BaseModel]) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -12,8 +13,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from jsonschema import Draft202012Validator
+from pydantic import ConfigDict
 
+from app.api import components, openapi
 from app.api.v1 import RESOURCES
+from app.api.v1.organizations import OrganizationIn
 from app.kit.vocabularies import Vocabulary
 from app.settings import SEED
 from tests.support.answers import Json, problem
@@ -307,6 +311,38 @@ def test_every_value_of_every_vocabulary_is_explained(document: Json, vocabulary
             assert f"- `{member.value}`: {member.about}" in schema["description"]
 
 
+def test_every_object_has_a_name_and_none_is_called_after_the_place_where_it_stands(document: Json) -> None:
+    """Generated clients make a class of each. An answer gets its name from `openapi.object_of`."""
+    components = document["components"]["schemas"]
+    parts = [part for schema in components.values() for part in schema.get("allOf", ())]
+    named = [id(schema) for schema in (*components.values(), *parts)]
+    nameless = [item for item in objects(document) if isinstance(item.get("properties"), dict) and "type" in item]
+    assert [list(item["properties"]) for item in nameless if id(item) not in named] == []
+    assert [name for name, schema in components.items() if schema.get("title", name) != name] == []
+    assert [name for name in components if re.fullmatch(r".+(Answer|Body|Element)", name)] == []
+
+
+def test_two_schemas_do_not_share_a_name() -> None:
+    found: Json = {}
+    one = openapi.object_of("Thing", "One.", {"name": {"type": "string"}})
+    assert (
+        components.named(one, "", found) == components.named(one, "", found) == {"$ref": "#/components/schemas/Thing"}
+    )
+    with pytest.raises(ValueError, match="Thing"):
+        components.named(openapi.object_of("Thing", "Another.", {}), "", found)
+
+
+def test_a_noun_without_an_example_is_described_all_the_same(app: FastAPI) -> None:
+    class Bare(OrganizationIn):
+        model_config = ConfigDict(json_schema_extra={})
+
+    nouns: Iterable[Any] = RESOURCES
+    bare = [dataclasses.replace(each, write=Bare) if each.plural == "organizations" else each for each in nouns]
+    described = openapi.build(app, bare, {})
+    parameters = described["paths"]["/v1/organizations/{organization_id}"]["get"]["parameters"]
+    assert not any("example" in parameter for parameter in parameters)
+
+
 # --- its examples ---------------------------------------------------------------------------------------------------
 
 
@@ -314,11 +350,12 @@ def test_every_operation_has_an_example_that_works_on_the_seeded_registry(
     registry: httpx.Client, document: Json
 ) -> None:
     for path, verb, operation in sorted(operations(document), key=turn):
-        answer = send(registry, path, verb, operation)
-        about = f"{operation['operationId']}: {answer.status_code} {answer.text[:300]}"
-        assert answer.is_success, about
-        assert str(answer.status_code) in operation["responses"], about
-        assert faults(document, operation, answer) == [], about
+        for example in requests_of(path, operation):
+            answer = registry.request(verb, example.path, headers=example.headers, content=example.body)
+            about = f"{operation['operationId']}: {answer.status_code} {answer.text[:300]}"
+            assert answer.is_success, about
+            assert str(answer.status_code) in operation["responses"], about
+            assert faults(document, operation, answer) == [], about
 
 
 def turn(row: tuple[str, str, Json]) -> int:
@@ -337,27 +374,25 @@ class Example(NamedTuple):
     body: bytes | None
 
 
-def request_of(path: str, operation: Json) -> Example:
-    """The example of an operation. Fails where a required parameter, or a body, has none."""
+def requests_of(path: str, operation: Json) -> Iterator[Example]:
+    """The examples of an operation, one for each media type of its body. Fails where a required parameter, or a body, has
+    none."""
+    name = operation["operationId"]
     given = {(p["in"], p["name"]): str(p["example"]) for p in operation["parameters"] if "example" in p}
     needed = {(p["in"], p["name"]) for p in operation["parameters"] if p["required"]}
-    assert needed <= given.keys(), f"{operation['operationId']}: {needed - given.keys()} without an example"
+    assert needed <= given.keys(), f"{name}: {needed - given.keys()} without an example"
     values = {place: {name: value for (where, name), value in given.items() if where == place} for place in PLACES}
     target = path.format(**values["path"]) + (f"?{urlencode(values['query'])}" if values["query"] else "")
     if "requestBody" not in operation:
-        return Example(target, values["header"], None)
-    media_type, content = next(iter(operation["requestBody"]["content"].items()))
-    assert "example" in content, f"{operation['operationId']}: a body without an example"
-    body = content["example"] if isinstance(content["example"], str) else json.dumps(content["example"])
-    return Example(target, values["header"] | {"Content-Type": media_type}, body.encode())
+        yield Example(target, values["header"], None)
+        return
+    for media_type, content in operation["requestBody"]["content"].items():
+        assert "example" in content, f"{name}: a body of {media_type} without an example"
+        body = content["example"] if isinstance(content["example"], str) else json.dumps(content["example"])
+        yield Example(target, values["header"] | {"Content-Type": media_type}, body.encode())
 
 
 PLACES = ("path", "query", "header")
-
-
-def send(client: httpx.Client, path: str, verb: str, operation: Json) -> httpx.Response:
-    example = request_of(path, operation)
-    return client.request(verb, example.path, headers=example.headers, content=example.body)
 
 
 def faults(document: Json, operation: Json, answer: httpx.Response) -> list[str]:
@@ -391,8 +426,9 @@ def test_every_parameter_of_a_reading_works_with_a_value_that_the_description_gi
     registry: httpx.Client, document: Json
 ) -> None:
     for path, verb, operation in sorted(operations(document), key=turn):
+        example = next(requests_of(path, operation))
         if turn((path, verb, operation)) == 0:
-            send(registry, path, verb, operation)
+            registry.post(example.path, headers=example.headers, content=example.body)
         asked = {p["name"]: p for p in operation["parameters"] if p["in"] == "query"} if verb == "get" else {}
         for name, parameter in asked.items():
             if (name, "{" in path) not in ELSEWHERE:
@@ -401,9 +437,8 @@ def test_every_parameter_of_a_reading_works_with_a_value_that_the_description_gi
                     each: value_of(document, asked[each]["schema"]) for each in (name, needed and needed[1]) if each
                 }
                 assert None not in given.values(), f"{operation['operationId']}: {name} shows no value"
-                target, headers, _ = request_of(path, operation)
-                answer = registry.get(target, params=given, headers=headers)
-                assert answer.status_code == 200, f"{target} {given}: {answer.text}"
+                answer = registry.get(example.path, params=given, headers=example.headers)
+                assert answer.status_code == 200, f"{example.path} {given}: {answer.text}"
 
 
 ELSEWHERE = {
