@@ -39,6 +39,10 @@ ETAG = {"ETag": {"description": "The entity-tag of this answer (RFC 9110).", "sc
 LOCATION = {
     "Location": {"description": "Address of the new record.", "schema": {"type": "string", "format": "uri-reference"}}
 }
+MOVED = {
+    "description": "It was merged into another record.",
+    "headers": {"Location": {"description": "The same of that one.", "schema": {"type": "string", "format": "uri-reference"}}},
+}  # fmt: skip
 LINK = {"Link": {"description": 'The next page, `rel="next"` (RFC 8288).', "schema": {"type": "string"}}}
 
 IF_MATCH = {
@@ -469,11 +473,21 @@ def build(
             _show_example(paths, noun, records[noun.plural])
     for parameter in _path_parameters(paths):
         _describe_key(parameter, resources, records)
+    for noun in resources:
+        if noun.moved is not None:
+            _tell_moves(paths, f"/v1/{noun.plural}/{{{noun.key_name}}}")
     components.name_schemas(paths, found)
     document.setdefault("components", {})["schemas"] = found
     for verb, path in app.state.deprecations:
         paths[path][verb.lower()]["deprecated"] = True
     return document
+
+
+def _tell_moves(paths: Mapping[str, Any], record: str) -> None:
+    """What is read of a withdrawn record is read of the one that took its place, where there is one."""
+    for path, items in paths.items():
+        if path.startswith(record) and "410" in items.get("get", {}).get("responses", ()):
+            items["get"]["responses"]["308"] = MOVED
 
 
 # --- parameters -----------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from app.api.v1.organizations import OrganizationIn
 from app.kit.vocabularies import Vocabulary
 from app.settings import SEED
 from tests.support.answers import Json, problem
-from tests.support.builders import NOUNS, Builder, citation, withdraw
+from tests.support.builders import NOUNS, Builder, citation, organization, withdraw
 
 every_noun = pytest.mark.parametrize("noun", NOUNS.values(), ids=NOUNS)
 VERBS = {"get", "put", "post", "patch", "delete"}
@@ -172,7 +172,7 @@ def test_every_answer_is_described_and_every_refusal_is_a_problem(document: Json
                 assert media_type == "application/problem+json"
                 assert response["content"][media_type]["schema"] == PROBLEM
                 assert response["content"][media_type]["example"]["status"] == int(status)
-            elif status in ("204", "304"):
+            elif status in ("204", "304", "308"):
                 assert "content" not in response
             else:
                 assert "schema" in response["content"]["application/json"]
@@ -270,6 +270,16 @@ def test_every_status_that_an_operation_answers_is_described(
         media_type = answer.headers.get("content-type")
         assert ([media_type] if media_type else []) == list(described.get("content", {}))
         assert all(name in answer.headers for name in described.get("headers", {}) if name != "Link")
+
+
+def test_that_a_merged_record_is_read_elsewhere_is_described(client: httpx.Client, document: Json) -> None:
+    merged, into = organization(client), organization(client)
+    assert client.post(f"{organization.at(merged)}/merge", json={"into": into["slug"]}).status_code == 200
+    for below in ("", "/citations"):
+        answer = client.get(organization.at(merged) + below)
+        described = document["paths"][f"{organization.path}/{{organization_id}}{below}"]["get"]["responses"]
+        assert answer.status_code == 308
+        assert all(name in answer.headers for name in described["308"]["headers"])
 
 
 # --- its schemas ----------------------------------------------------------------------------------------------------
