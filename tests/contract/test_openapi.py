@@ -524,7 +524,19 @@ def test_the_documentation_page_and_all_it_loads_come_from_this_server(http: htt
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/livez", "/readyz", "/docs", "/openapi.json", "/problems", "/problems/gone", "/v1/changes"]
+    "path",
+    [
+        "/",
+        "/livez",
+        "/readyz",
+        "/docs",
+        "/openapi.json",
+        "/problems",
+        "/problems/gone",
+        "/v1",
+        "/v1/changes",
+        "/.well-known/api-catalog",
+    ],
 )
 def test_what_is_no_noun_answers_head_and_options_and_refuses_other_verbs(client: httpx.Client, path: str) -> None:
     got, head, options = client.get(path), client.head(path), client.options(path)

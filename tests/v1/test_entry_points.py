@@ -157,9 +157,3 @@ def test_head_of_the_catalogue_answers_its_relations_as_links(anywhere: httpx.Cl
         ("api-catalog", prefix + CATALOG),
         ("item", f"{prefix}/v1"),
     ]
-
-
-def test_the_catalogue_is_only_read(client: httpx.Client) -> None:
-    for verb in ("POST", "PUT", "PATCH", "DELETE"):
-        assert problem(client, client.request(verb, CATALOG), 405)
-    assert client.options(CATALOG).headers["allow"] == "GET, HEAD, OPTIONS"
