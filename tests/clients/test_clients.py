@@ -12,7 +12,7 @@ import pytest
 from tests.clients.conftest import HERE, MODULES, Run, said
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def python_client(description: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which openapi-python-client has made the package `concord_client`."""
     folder = tmp_path_factory.mktemp("python")
@@ -42,7 +42,7 @@ def test_the_scenario_in_python_works(registry: httpx.Client, python_client: Pat
     assert answer.returncode == 0, answer.stderr
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def typescript_client(node: Run, description: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which the scenario and the types of openapi-typescript are compiled."""
     folder = tmp_path_factory.mktemp("typescript")
