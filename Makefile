@@ -3,12 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
+CLIENTS := tests/clients
+
 .PHONY: serve test lint lock clean
 
 serve: .venv/serve  ## migrate, seed and serve at http://127.0.0.1:8000
 	$(BIN)/concord serve
 
-test: lint  ## everything, on SQLite and on PostgreSQL
+test: lint .venv/node  ## everything, on SQLite and on PostgreSQL
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 lint: .venv/test  ## style, types and the floors
@@ -24,7 +26,7 @@ lock:  ## pin what pyproject.toml asks for: hashes, no addresses
 	  --no-emit-index-url --quiet --group build --group test --constraint requirements.lock --output-file requirements-test.lock
 
 clean:  ## forget the environment
-	rm -rf .venv
+	rm -rf .venv $(CLIENTS)/node_modules
 
 .venv/serve: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Concord needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -36,3 +38,7 @@ clean:  ## forget the environment
 .venv/test: .venv/serve requirements-test.lock
 	$(PIP) install --require-hashes -r requirements-test.lock
 	touch $@
+
+.venv/node: $(CLIENTS)/package-lock.json $(CLIENTS)/package.json $(CLIENTS)/.npmrc
+	@if command -v npm >/dev/null; then cd $(CLIENTS) && npm ci --no-progress --loglevel=error && mkdir -p $(CURDIR)/$(@D) && touch $(CURDIR)/$@; \
+	else echo "npm is missing: the linter of the description and the TypeScript client are not tested"; fi

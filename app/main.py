@@ -23,6 +23,7 @@ from app.api.v1 import (
     changes,
     documents,
     dossiers,
+    entry_points,
     findings,
     identity,
     imports,
@@ -32,7 +33,7 @@ from app.api.v1 import (
 from app.api.v1.citations import RecordCitationQuery
 from app.api.verbs import Verbs, VerbsLayer
 from app.exchange.documents import examples
-from app.kit import history, migrations, records
+from app.kit import migrations, records
 from app.kit.db import Transaction
 from app.kit.fields import AsOfQuery
 from app.settings import MIGRATIONS, SEED, Settings
@@ -42,7 +43,7 @@ TAGS = (
     {"name": "operations", "description": "For those who run it."},
 )
 SCHEMAS: tuple[type[BaseModel], ...] = (
-    batches.Batch, batches.BatchQuery, identity.Merger, history.ChangesQuery, AsOfQuery, RecordCitationQuery,
+    batches.Batch, batches.BatchQuery, identity.Merger, changes.NamedChangesQuery, AsOfQuery, RecordCitationQuery,
     provenance.DisagreementQuery, provenance.VerificationQuery, agenda.AgendaPageQuery, agenda.AgendaQuery,
     dossiers.DossierQuery, findings.SearchQuery, matches.MatchQuery, matches.Names, imports.ImportQuery,
     documents.ExportQuery,
@@ -91,7 +92,7 @@ def create_app(
     app.include_router(matches.router)  # before the nouns: to organizations, "match" would be a slug
     for resource in RESOURCES:
         app.include_router(crud_router(resource, by_table))
-    for room in (provenance, agenda, dossiers, calendars, identity, changes, batches, findings, imports, documents):
+    for room in (entry_points, provenance, agenda, dossiers, calendars, identity, changes, batches, findings, imports, documents):
         app.include_router(room.router)
     ops.install(app)
     app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)

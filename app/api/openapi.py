@@ -12,12 +12,15 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 from pydantic_core import to_jsonable_python
 
+from app.api import components
 from app.api.problems import MEDIA_TYPE, TYPES, Problem
 from app.kit import views
 from app.kit.diff import Change
+from app.kit.filters import ListQuery
 from app.kit.history import DiffQuery, HistoryQuery
 from app.kit.resource import COMMON, Resource
 from app.kit.revisions import Action
+from app.kit.text import slugify
 from app.kit.views import RecordQuery
 
 _REF = "#/components/schemas/{model}"
@@ -36,15 +39,20 @@ ETAG = {"ETag": {"description": "The entity-tag of this answer (RFC 9110).", "sc
 LOCATION = {
     "Location": {"description": "Address of the new record.", "schema": {"type": "string", "format": "uri-reference"}}
 }
+MOVED = {
+    "description": "It was merged into another record.",
+    "headers": {"Location": {"description": "The same of that one.", "schema": {"type": "string", "format": "uri-reference"}}},
+}  # fmt: skip
 LINK = {"Link": {"description": 'The next page, `rel="next"` (RFC 8288).', "schema": {"type": "string"}}}
 
 IF_MATCH = {
     "name": "If-Match", "in": "header", "required": True, "schema": {"type": "string"}, "example": "*",
     "description": 'The ETag that you last saw, e.g. `"v7"`; `*`: whatever is there. Without it 428, with an old one 412.',
 }  # fmt: skip
+ANYTHING = {"type": "string", "title": "IfNoneMatchAnything", "enum": ["*"], "x-enum-varnames": ["ANYTHING"]}
 IF_MATCH_OPTIONAL = {**IF_MATCH, "required": False}
 IF_NONE_MATCH_CREATE = {
-    "name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string", "enum": ["*"]},
+    "name": "If-None-Match", "in": "header", "required": False, "schema": ANYTHING,
     "description": "`*`: create the record; 412 when one is there. Then without If-Match.",
 }  # fmt: skip
 IF_NONE_MATCH = {
@@ -95,6 +103,14 @@ def ref(model: type[BaseModel] | str) -> dict[str, Any]:
     return {"$ref": _REF.format(model=model if isinstance(model, str) else model.__name__)}
 
 
+def object_of(title: str, description: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of an object that always holds all of these. `title` names it among the components."""
+    return {
+        "type": "object", "title": title, "description": description, "properties": dict(properties),
+        "required": list(properties),
+    }  # fmt: skip
+
+
 def operation(
     name: str, summary: str, description: str, responses: Mapping[int | str, Any], *, status: int = 200,
     parameters: Sequence[Any] = (), query: type[BaseModel] | None = None, without: Sequence[str] = (), body: Any = None,
@@ -122,7 +138,7 @@ class Operations:
         self.one = resource.name.title().replace(" ", "")
         self.many = resource.plural.replace("-", " ").title().replace(" ", "")
         self.out, self.into = ref(resource.read), ref(resource.write)
-        self.example = resource.write.model_json_schema().get("examples", [None])[0]
+        self.example = _example(resource)
 
     @property
     def browse(self) -> dict[str, Any]:
@@ -263,78 +279,50 @@ class Operations:
         )  # fmt: skip
 
 
+def _example(noun: Resource[Any]) -> dict[str, Any] | None:
+    """The record that POST shows, with the slug that it would get: what follows in the document can name it."""
+    body = noun.write.model_json_schema().get("examples", [None])[0]
+    return body and {"slug": slugify(noun.titled(noun.write.model_validate(body))), **body}
+
+
 NOT_MODIFIED = {"description": "Not modified: your copy still holds.", "headers": ETAG}
 
-REVISION: dict[str, Any] = {
-    "type": "object",
-    "title": "Revision",
-    "description": "One write of one record.",
-    "properties": {
-        "sequence": {
-            "type": "integer",
-            "description": "Number of the write in the registry, in commit order, without gaps.",
-        },
-        "noun": {"type": "string"},
-        "id": {"type": "string", "format": "uuid"},
-        "slug": {"type": "string"},
-        "version": {"type": "integer"},
-        "action": TypeAdapter(Action).json_schema(),
-        "at": {"type": "string", "format": "date-time"},
-        "author": {"type": "string"},
-        "reason": {"type": ["string", "null"]},
-        "changed": {"type": "array", "items": {"type": "string"}, "description": "Fields that this write changed."},
+REVISION = object_of("Revision", "One write of one record.", {
+    "sequence": {
+        "type": "integer", "description": "Number of the write in the registry, in commit order, without gaps.",
     },
-    "required": ["sequence", "noun", "id", "slug", "version", "action", "at", "author", "reason", "changed"],
-}
-
-
-DIFF: dict[str, Any] = {
-    "type": "object",
-    "title": "Diff",
-    "description": "In what one revision of a record differs from another.",
-    "properties": {
-        "noun": {"type": "string"},
-        "id": {"type": "string", "format": "uuid"},
-        "slug": {"type": "string"},
-        "from": {"type": "integer", "description": "The older version; 0: nothing."},
-        "to": {"type": "integer"},
-        "changes": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "pointer": {
-                        "type": "string", "format": "json-pointer",
-                        "description": "RFC 6901, into the newer record; of what was removed into the older one.",
-                    },
-                    "change": TypeAdapter(Change).json_schema(),
-                    "was": {},
-                    "now": {},
-                },
-                "required": ["pointer", "change", "was", "now"],
-            },
-        },
+    "noun": {"type": "string"}, "id": {"type": "string", "format": "uuid"}, "slug": {"type": "string"},
+    "version": {"type": "integer"}, "action": TypeAdapter(Action).json_schema(),
+    "at": {"type": "string", "format": "date-time"}, "author": {"type": "string"},
+    "reason": {"type": ["string", "null"]},
+    "changed": {"type": "array", "items": {"type": "string"}, "description": "Fields that this write changed."},
+})  # fmt: skip
+DIFFERENCE = object_of("Difference", "A place in which two revisions differ.", {
+    "pointer": {
+        "type": "string", "format": "json-pointer",
+        "description": "RFC 6901, into the newer record; of what was removed into the older one.",
     },
-    "required": ["noun", "id", "slug", "from", "to", "changes"],
-}  # fmt: skip
+    "change": TypeAdapter(Change).json_schema(), "was": {}, "now": {},
+})  # fmt: skip
+DIFF = object_of("Diff", "In what one revision of a record differs from another.", {
+    "noun": {"type": "string"}, "id": {"type": "string", "format": "uuid"}, "slug": {"type": "string"},
+    "from": {"type": "integer", "description": "The older version; 0: nothing."}, "to": {"type": "integer"},
+    "changes": {"type": "array", "items": DIFFERENCE},
+})  # fmt: skip
+LINEAGE = object_of("Descent", "One step by which an organization came from another.", {
+    "organization": {"type": "string", "description": "A predecessor, near or far."},
+    "became": {"type": "string", "description": "What it became, or a part of what."},
+    "succession": {"type": "string", "description": "The event."}, "kind": {"type": "string"},
+    "date": {"type": ["string", "null"], "format": "edtf"},
+})  # fmt: skip
 
 
-LINEAGE: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "organization": {"type": "string", "description": "A predecessor, near or far."},
-        "became": {"type": "string", "description": "What it became, or a part of what."},
-        "succession": {"type": "string", "description": "The event."},
-        "kind": {"type": "string"},
-        "date": {"type": ["string", "null"], "format": "edtf"},
-    },
-    "required": ["organization", "became", "succession", "kind", "date"],
-}
-
-
-def page_of(items: Mapping[str, Any], description: str) -> dict[str, Any]:
+def page_of(items: Mapping[str, Any], description: str, *, title: str | None = None) -> dict[str, Any]:
+    """A page of a list. `title` names it among the components."""
+    named = {} if title is None else {"title": title}
     return {
         "type": "object",
+        **named,
         "description": description,
         "properties": {
             "items": {"type": "array", "items": dict(items)},
@@ -343,20 +331,32 @@ def page_of(items: Mapping[str, Any], description: str) -> dict[str, Any]:
                 "format": "uri-reference",
                 "description": "Address of the next page; null on the last.",
             },
-            "total": {"type": "integer", "description": "Size of the whole list, with `count=true`."},
-            "included": {
-                "type": "object",
-                "description": "With `include`: noun → slug → record.",
-                "additionalProperties": True,
-            },
-            "lineage": {
-                "type": "array",
-                "description": "With `lineage=true`: the events by which the organization came from others.",
-                "items": LINEAGE,
-            },
         },
         "required": ["items", "next"],
     }
+
+
+BESIDE_ITEMS: dict[str, Any] = {
+    "total": {"type": "integer", "description": "Size of the whole list, with `count=true`."},
+    "included": {
+        "type": "object",
+        "description": "With `include`: noun → slug → record.",
+        "additionalProperties": True,
+    },
+}
+OF_LINEAGE: dict[str, Any] = {
+    "lineage": {
+        "type": "array",
+        "description": "With `lineage=true`: the events by which the organization came from others.",
+        "items": LINEAGE,
+    },
+}
+
+
+def _page_of_records(noun: Resource[Any], one: str) -> dict[str, Any]:
+    page = page_of(_shown(noun, one), f"A page of {noun.plural}.", title=f"{one}Page")
+    page["properties"] |= BESIDE_ITEMS | (OF_LINEAGE if "lineage" in noun.query.model_fields else {})
+    return page
 
 
 def schemas(resources: Iterable[Resource[Any]], others: Sequence[type[BaseModel]]) -> dict[str, Any]:
@@ -364,13 +364,22 @@ def schemas(resources: Iterable[Resource[Any]], others: Sequence[type[BaseModel]
     nouns = list(resources)
     classes = [cls for noun in nouns for cls in (noun.write, noun.read)]
     _, definitions = models_json_schema([(cls, "validation") for cls in (*classes, *others)], ref_template=_REF)
-    found: dict[str, Any] = dict(definitions["$defs"])
-    found["Revision"] = REVISION
-    found["Diff"] = DIFF
-    found["RevisionPage"] = page_of(ref("Revision"), "A page of revisions, the newest first.")
+    found: dict[str, Any] = {name: _without_empty_defaults(schema) for name, schema in definitions["$defs"].items()}
+    more = [REVISION, DIFF, page_of(ref("Revision"), "A page of revisions.", title="RevisionPage")]
     for noun in nouns:
         found |= _of_noun(found, noun, Operations(noun).one)
+        more.append(_page_of_records(noun, Operations(noun).one))
+    for schema in more:
+        components.named(schema, "", found)
     return found
+
+
+def _without_empty_defaults(schema: dict[str, Any]) -> dict[str, Any]:
+    """A field that is left out is empty; said as a default, some generators take it for a field that must be given."""
+    for about in schema.get("properties", {}).values():
+        if about.get("default", "something") in (None, "", [], {}):
+            del about["default"]
+    return schema
 
 
 BESIDE: dict[str, Any] = {
@@ -384,7 +393,9 @@ BESIDE: dict[str, Any] = {
 
 def _of_noun(found: Mapping[str, Any], noun: Resource[Any], one: str) -> dict[str, Any]:
     """The schemas that follow from a noun's two classes."""
-    into, out = found[noun.write.__name__], found[noun.read.__name__]
+    into, out = found[noun.write.__name__], copy.deepcopy(found[noun.read.__name__])
+    for about in out["properties"].values():
+        about.pop("default", None)  # an answer leaves nothing out
     record = {key: value for key, value in out.items() if key != "examples"} | {
         "required": list(out["properties"]),
         "properties": out["properties"] | BESIDE,
@@ -407,10 +418,10 @@ def _of_noun(found: Mapping[str, Any], noun: Resource[Any], one: str) -> dict[st
     return {
         noun.read.__name__: record,
         f"{one}Fields": picked,
-        f"{one}Page": page_of(_shown(noun, one), f"A page of {noun.plural}."),
         f"{one}Replacement": replacement,
-        f"{one}Patch": _patch(into, noun, kept),
+        f"{one}Patch": _patch(into, noun, kept, f"{one}Patch"),
         f"{one}Revision": {
+            "title": f"{one}Revision",
             "description": f"A revision of a {noun.name}, with the record as it was.",
             "allOf": [
                 ref("Revision"),
@@ -425,7 +436,7 @@ def _shown(noun: Resource[Any], one: str) -> dict[str, Any]:
     return {"anyOf": [ref(noun.read), ref(f"{one}Fields")]}
 
 
-def _patch(schema: Mapping[str, Any], noun: Resource[Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+def _patch(schema: Mapping[str, Any], noun: Resource[Any], kept: Mapping[str, Any], title: str) -> dict[str, Any]:
     """A merge patch of a class: every field may be missing, and null clears those that can be empty."""
     patch = copy.deepcopy({key: value for key, value in schema.items() if key not in ("examples", "title", "required")})
     for name, field in patch["properties"].items():
@@ -435,6 +446,7 @@ def _patch(schema: Mapping[str, Any], noun: Resource[Any], kept: Mapping[str, An
             field["anyOf"] = [kind, {"type": "null"}]
     common = {name: about for name, about in kept.items() if name in COMMON}
     return patch | {
+        "title": title,
         "description": f"A JSON merge patch of a {noun.name}: only the fields to change; null clears one.",
         "properties": patch["properties"] | common,
     }
@@ -443,36 +455,83 @@ def _patch(schema: Mapping[str, Any], noun: Resource[Any], kept: Mapping[str, An
 def build(
     app: FastAPI, resources: Sequence[Resource[Any]], examples: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The document. `examples`: a record of each noun, as the seed has it."""
+    """The document. `examples`: a record of each noun, as the seed has it; where it has none, the one that POST shows."""
     document = get_openapi(
         title=app.title, version=app.version, openapi_version="3.1.0", summary=app.summary,
         description=app.description, routes=app.routes, tags=app.openapi_tags,
     )  # fmt: skip
-    operations = [item for path in document["paths"].values() for item in path.values()]
-    queries: list[type[BaseModel]] = [RecordQuery, HistoryQuery, DiffQuery, *(noun.query for noun in resources)]
-    found = schemas(resources, [Problem, *queries, *app.state.schemas])
-    asked = {item["x-query"] for item in operations if "x-query" in item}
-    for item in operations:
-        if "x-query" in item:
-            left_out = item.pop("x-without")
-            read = _query_parameters(found[item.pop("x-query")])
-            item["parameters"] = [*item["parameters"], *(each for each in read if each["name"] not in left_out)]
-    for name in asked:  # it is its parameters, and no document
-        del found[name]
+    document["security"] = []  # no operation asks for credentials
+    paths = document["paths"]
+    records = {noun.plural: found for noun in resources if (found := examples.get(noun.plural) or _example(noun))}
+    readers = [RecordQuery, HistoryQuery, DiffQuery, *(noun.query for noun in resources), *app.state.schemas]
+    found = schemas(resources, [Problem, *readers])
+    for reader in readers:
+        _show_references(reader, found[reader.__name__], records)
+    _list_parameters(paths, resources, found)
+    for noun in resources:
+        if noun.plural in records:
+            _show_example(paths, noun, records[noun.plural])
+    for parameter in _path_parameters(paths):
+        _describe_key(parameter, resources, records)
+    for noun in resources:
+        if noun.moved is not None:
+            _tell_moves(paths, f"/v1/{noun.plural}/{{{noun.key_name}}}")
+    components.name_schemas(paths, found)
     document.setdefault("components", {})["schemas"] = found
     for verb, path in app.state.deprecations:
-        document["paths"][path][verb.lower()]["deprecated"] = True
-    for noun in resources:
-        _finish_noun(document["paths"], noun, examples.get(noun.plural))
+        paths[path][verb.lower()]["deprecated"] = True
     return document
 
 
-def _query_parameters(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _tell_moves(paths: Mapping[str, Any], record: str) -> None:
+    """What is read of a withdrawn record is read of the one that took its place, where there is one."""
+    for path, items in paths.items():
+        if path.startswith(record) and "410" in items.get("get", {}).get("responses", ()):
+            items["get"]["responses"]["308"] = MOVED
+
+
+# --- parameters -----------------------------------------------------------------------------------------------------
+
+
+def _list_parameters(paths: Mapping[str, Any], resources: Sequence[Resource[Any]], found: dict[str, Any]) -> None:
+    """Give every operation the parameters of the class that it reads them with, and drop these classes from `found`."""
+    allowed = [(noun, _allowed(noun, found)) for noun in resources]
+    operations = [(path, item) for path, items in paths.items() for item in items.values() if "x-query" in item]
+    readers = {name: found.pop(name) for name in {item["x-query"] for _, item in operations}}
+    for path, item in operations:
+        left_out, reader = item.pop("x-without"), item.pop("x-query")
+        choices = next((choices for noun, choices in allowed if _shows(noun, path, reader)), {})
+        read = _query_parameters(readers[reader], choices)
+        item["parameters"] = [*item["parameters"], *(each for each in read if each["name"] not in left_out)]
+
+
+def _shows(noun: Resource[Any], path: str, reader: str) -> bool:
+    """Whether an operation shows records of this noun: as a list, by the class that reads its parameters, or one of them."""
+    if reader == RecordQuery.__name__:
+        return path == f"/v1/{noun.plural}/{{{noun.key_name}}}"
+    return reader in [cls.__name__ for cls in noun.query.__mro__ if issubclass(cls, ListQuery) and cls is not ListQuery]
+
+
+def _allowed(noun: Resource[Any], found: dict[str, Any]) -> dict[str, Any]:
+    """What only the description of a noun knows: its sorts, fields and includes."""
+    one = Operations(noun).one
+    sorts = [sign + name for name in noun.sorts for sign in ("", "-")]
+    fields = components.enumeration(f"{one}FieldName", [*noun.read.model_fields, "withdrawn_at"], found)
+    include = components.enumeration(f"{one}Include", views.includable(noun), found)
+    return {
+        "sort": components.enumeration(f"{one}Sort", sorts, found),
+        "fields": {"type": "array", "items": fields},
+        "include": {"type": "array", "items": include},
+    }
+
+
+def _query_parameters(schema: Mapping[str, Any], choices: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """A class that reads parameters, as OpenAPI lists them: optional ones, lists with commas."""
     for name, about in schema["properties"].items():
         described = {key: value for key, value in about.items() if key != "title"}
-        parameter = {"name": name, "in": "query", "required": False, "schema": _without_null(described)}
+        parameter = {"name": name, "in": "query", "required": False}
         parameter["description"] = described.pop("description", f"Only records whose `{name}` is this.")
+        parameter["schema"] = choices.get(name) or _without_null(described)
         if parameter["schema"].get("type") == "array":
             parameter |= {"style": "form", "explode": False}
         yield parameter
@@ -483,36 +542,46 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     kinds = [kind for kind in schema.pop("anyOf", ()) if kind.get("type") != "null"]
     if schema.get("default", 0) is None:
         del schema["default"]
-    return kinds[0] if kinds else schema
+    return {**schema, **kinds[0]} if kinds else schema
 
 
-def _finish_noun(paths: dict[str, Any], noun: Resource[Any], example: Mapping[str, Any] | None) -> None:
-    """What only the description knows: allowed sorts, fields and includes; and the seed's record as the example."""
-    collection, record = f"/v1/{noun.plural}", f"/v1/{noun.plural}/{{{noun.key_name}}}"
-    allowed = {
-        "sort": {"type": "string", "enum": [sign + name for name in noun.sorts for sign in ("", "-")]},
-        "fields": {"type": "array", "items": {"type": "string", "enum": [*noun.read.model_fields, "withdrawn_at"]}},
-        "include": {"type": "array", "items": {"type": "string", "enum": views.includable(noun)}},
-    }
-    for item in (paths[collection]["get"], paths[record]["get"]):
-        for parameter in item["parameters"]:
-            parameter["schema"] = allowed.get(parameter["name"], parameter["schema"])
-    if example is not None:
-        _show_example(paths, noun, example, collection, record)
+# --- examples -------------------------------------------------------------------------------------------------------
 
 
-def _show_example(
-    paths: dict[str, Any], noun: Resource[Any], example: Mapping[str, Any], collection: str, record: str
+def _show_references(reader: type[BaseModel], schema: dict[str, Any], records: Mapping[str, Mapping[str, Any]]) -> None:
+    """A parameter that names a record shows the one that its noun has as its example."""
+    for name, info in reader.model_fields.items():
+        tables = [mark.target for mark in info.metadata if getattr(mark, "target", None) is not None]
+        for noun in (table.info["noun"] for table in tables if table.info["noun"] in records):
+            schema["properties"][info.alias or name].setdefault("examples", [records[noun]["slug"]])
+
+
+def _describe_key(
+    parameter: dict[str, Any], resources: Sequence[Resource[Any]], records: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    shown = EXAMPLE_META | _defaults(noun.read) | noun.write.model_validate(example).model_dump(mode="json")
-    for parameter in _parameters(paths, record):
+    """A parameter of a path says what it is and shows a value that works."""
+    for noun in resources:
         if parameter["name"] == noun.key_name:
-            parameter["example"] = example["slug"]
+            parameter.setdefault("description", f"Id or slug of the {noun.name}.")
+            if noun.plural in records:
+                parameter.setdefault("example", records[noun.plural]["slug"])
+    for value in parameter["schema"].pop("examples", ()):
+        parameter.setdefault("example", value)
+
+
+def _show_example(paths: dict[str, Any], noun: Resource[Any], example: Mapping[str, Any]) -> None:
+    """The record as the example of the answers, and of the bodies that are whole records. What POST creates is what DELETE
+    withdraws and `restore` brings back: nothing refers to it."""
+    collection, record = f"/v1/{noun.plural}", f"/v1/{noun.plural}/{{{noun.key_name}}}"
+    shown = EXAMPLE_META | _defaults(noun.read) | noun.write.model_validate(example).model_dump(mode="json")
     for verb in ("get", "put", "patch"):
         paths[record][verb]["responses"]["200"]["content"]["application/json"]["example"] = shown
     paths[record]["put"]["requestBody"]["content"]["application/json"]["example"] = dict(example)
     page = paths[collection]["get"]["responses"]["200"]["content"]["application/json"]
     page["example"] = {"items": [shown], "next": None}
+    for item in (paths[record]["delete"], paths[f"{record}/restore"]["post"]):
+        for parameter in _path_parameters({record: {"": item}}):
+            parameter["example"] = (_example(noun) or example)["slug"]
 
 
 def _defaults(cls: type[BaseModel]) -> dict[str, Any]:
@@ -521,7 +590,7 @@ def _defaults(cls: type[BaseModel]) -> dict[str, Any]:
     return cast("dict[str, Any]", to_jsonable_python(defaults))
 
 
-def _parameters(paths: Mapping[str, Any], below: str) -> Iterator[dict[str, Any]]:
-    for path, items in paths.items():
-        for item in items.values() if path.startswith(below) else ():
-            yield from item["parameters"]
+def _path_parameters(paths: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for items in paths.values():
+        for item in items.values():
+            yield from (parameter for parameter in item["parameters"] if parameter["in"] == "path")

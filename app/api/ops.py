@@ -14,18 +14,19 @@ from starlette.staticfiles import StaticFiles
 from app.api import deps, openapi
 from app.api.problems import TYPES
 from app.api.strict import StrictRoute
+from app.api.v1 import entry_points
 from app.kit.db import Transaction
 from app.kit.errors import NotFound
 
 router = APIRouter(route_class=StrictRoute)
-HEALTH = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+HEALTH = openapi.object_of("Health", "How the process is.", {"status": {"type": "string", "examples": ["alive"]}})
 ASSETS = "/docs/assets"
 
 
 @router.get(
     "/livez", tags=["operations"],
     **openapi.operation("getLiveness", "Is the process alive?", "Does not ask the database.",
-                        {200: openapi.ok("It is.", HEALTH, headers={})}),
+                        {200: openapi.ok("It is.", HEALTH, headers={}), **openapi.problems(["malformed-request"])}),
 )  # fmt: skip
 async def livez() -> Response:
     return JSONResponse({"status": "alive"})
@@ -34,7 +35,8 @@ async def livez() -> Response:
 @router.get(
     "/readyz", tags=["operations"],
     **openapi.operation("getReadiness", "Can it answer?", "Asks the database.",
-                        {200: openapi.ok("It can.", HEALTH, headers={}), **openapi.problems(["unavailable"])}),
+                        {200: openapi.ok("It can.", HEALTH, headers={}),
+                         **openapi.problems(["malformed-request", "unavailable"])}),
 )  # fmt: skip
 async def readyz(request: Request) -> Response:
     await deps.reading(request, _ask)
@@ -49,8 +51,10 @@ def _ask(tx: Transaction) -> None:
 @router.get("/", include_in_schema=False)
 async def front_door(request: Request) -> Response:
     return JSONResponse(
-        {"name": "Concord", "docs": deps.path(request, "/docs"), "openapi": deps.path(request, "/openapi.json"),
-         "nouns": {r.plural: deps.path(request, f"/v1/{r.plural}") for r in request.app.state.resources}}
+        {"name": "Concord", "v1": deps.path(request, entry_points.HERE), "docs": deps.path(request, "/docs"),
+         "openapi": deps.path(request, "/openapi.json"),
+         "nouns": {r.plural: deps.path(request, f"/v1/{r.plural}") for r in request.app.state.resources}},
+        headers={"Link": entry_points.links(request)},
     )  # fmt: skip
 
 
@@ -96,7 +100,14 @@ async def docs(request: Request) -> Response:
         swagger_js_url=f"{assets}/swagger-ui-bundle.js",
         swagger_css_url=f"{assets}/swagger-ui.css",
         swagger_favicon_url=f"{assets}/favicon.png",
-        swagger_ui_parameters={"validatorUrl": None, "tryItOutEnabled": True, "displayOperationId": True},
+        swagger_ui_parameters={
+            "validatorUrl": None,
+            "tryItOutEnabled": True,
+            "displayOperationId": True,
+            "docExpansion": "none",
+            "filter": True,
+            "defaultModelsExpandDepth": 0,  # a hundred operations: first the nouns
+        },
     )
 
 

@@ -191,7 +191,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_utc
 AsOf = Annotated[
     int | date | datetime,
     BeforeValidator(_as_of),
-    WithJsonSchema({"type": "string", "examples": ["1042", "2024-03-28", "2024-03-28T12:00:00Z"]}),
+    WithJsonSchema({"type": "string", "examples": ["2024-03-28", "2024-03-28T12:00:00Z", "1042"]}),
 ]
 Day = Annotated[date, BeforeValidator(_day)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, examples=["en"])]

@@ -32,11 +32,8 @@ class DiffQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    against: Annotated[int, Digits] | None = Field(
-        default=None,
-        ge=0,
-        le=999_999_999,
-        description="Another version; without it the one before, 0: an empty record.",
+    against: Annotated[int, Field(ge=0, le=999_999_999), Digits] | None = Field(
+        default=None, description="Another version; without it the one before, 0: an empty record."
     )
 
 

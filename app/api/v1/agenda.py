@@ -25,6 +25,7 @@ class AgendaQuery(AsOfQuery):
 
     body: Key | None = Field(
         default=None,
+        examples=["ilo-governing-body"],
         description="The organization that reviews: its own reviews count alone; what only others have reviewed is left out.",
     )
     on: Day | None = Field(
@@ -40,9 +41,18 @@ class AgendaPageQuery(AgendaQuery):
 
 
 TEXT_OR_NULL = {"type": ["string", "null"]}
-ENTRY: dict[str, Any] = {
-    "type": "object",
-    "properties": {
+PAST_FINDING = openapi.object_of("PastFinding", "What a review found.", {
+    "review": {"type": "string"}, "session": TEXT_OR_NULL, "date": TEXT_OR_NULL, "document": TEXT_OR_NULL,
+    "finding": openapi.ref("Finding"), "note": TEXT_OR_NULL,
+})  # fmt: skip
+FOLLOW_UP = openapi.object_of("FollowUp", "What happened since the latest review.", {
+    "open": {"type": "boolean", "description": "Its finding asks for something that nothing has followed."},
+    "changes": {"type": "array", "items": {"type": "object"}},
+    "met": {"type": "array", "items": {"type": "string"}, "description": "Milestones met since."},
+    "planned": {"type": "array", "items": {"type": "string"}, "description": "Milestones still to come."},
+})  # fmt: skip
+ENTRY = openapi.object_of(
+    "AgendaEntry", "A collaboration whose review is due, or whose latest finding waits for something.", {
         "collaboration": {"type": "string"}, "id": {"type": "string", "format": "uuid"}, "version": {"type": "integer"},
         "created_at": {"type": "string", "format": "date-time"}, "updated_at": {"type": "string", "format": "date-time"},
         "title": {"type": "string"}, "type": {"type": "string"}, "status": {"type": "string"},
@@ -50,26 +60,12 @@ ENTRY: dict[str, Any] = {
         "review_status": openapi.ref("ReviewStatus"),
         "review_every_months": {"type": ["integer", "null"], "description": "Its own, or its type's."},
         "findings": {
-            "type": "array", "description": "Of the reviews that were held, the latest first.",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "review": {"type": "string"}, "session": TEXT_OR_NULL, "date": TEXT_OR_NULL, "document": TEXT_OR_NULL,
-                    "finding": openapi.ref("Finding"), "note": TEXT_OR_NULL,
-                },
-            },
+            "type": "array", "description": "Of the reviews that were held, the latest first.", "items": PAST_FINDING,
         },
-        "follow_up": {
-            "type": "object", "description": "What happened since the latest review.",
-            "properties": {
-                "open": {"type": "boolean", "description": "Its finding asks for something that nothing has followed."},
-                "changes": {"type": "array", "items": {"type": "object"}},
-                "met": {"type": "array", "items": {"type": "string"}, "description": "Milestones met since."},
-                "planned": {"type": "array", "items": {"type": "string"}, "description": "Milestones still to come."},
-            },
-        },
+        "follow_up": FOLLOW_UP,
     },
-}  # fmt: skip
+)  # fmt: skip
+PAGE = openapi.page_of(ENTRY, "A page of the agenda.", title="AgendaPage")
 ABOUT = """\
 Collaborations whose review is overdue, due within three months, or was never held though one is asked for, and those whose
 latest finding (renew, adjust, close) nothing has followed yet; the most pressing first. Those that have ended are left out. A
@@ -80,7 +76,7 @@ finding is open until the collaboration was changed, or one of its milestones me
     "/agenda",
     **openapi.operation(
         "getAgenda", "Get the agenda of reviews", ABOUT,
-        {200: openapi.ok("A page.", openapi.page_of(ENTRY, "A page of the agenda."), headers=openapi.ETAG | openapi.LINK),
+        {200: openapi.ok("A page.", PAGE, headers=openapi.ETAG | openapi.LINK),
          304: openapi.NOT_MODIFIED, **openapi.problems(openapi.READ)},
         parameters=[openapi.IF_NONE_MATCH], query=AgendaPageQuery,
     ),

@@ -67,24 +67,13 @@ ABOUT = """\
 Up to 200 writes in one transaction: either all are stored or none is. The first that fails is answered as its problem:
 `operation` is its number, and the pointers lie below `/operations/<n>`. With `dry_run=true` the same code runs and is
 rolled back."""
-RESULTS: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "dry_run": {"type": "boolean"},
-        "results": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "noun": {"type": "string"}, "slug": {"type": "string"}, "id": {"type": "string"},
-                    "version": {"type": "integer"}, "written": {"type": "boolean", "description": "False: it was so already."},
-                },
-                "required": ["noun", "slug", "id", "version", "written"],
-            },
-        },
-    },
-    "required": ["dry_run", "results"],
-}  # fmt: skip
+RESULT = openapi.object_of("OperationResult", "What one operation did.", {
+    "noun": {"type": "string"}, "slug": {"type": "string"}, "id": {"type": "string", "format": "uuid"},
+    "version": {"type": "integer"}, "written": {"type": "boolean", "description": "False: it was so already."},
+})  # fmt: skip
+RESULTS = openapi.object_of("BatchResult", "What a batch did, or would do.", {
+    "dry_run": {"type": "boolean"}, "results": {"type": "array", "items": RESULT},
+})  # fmt: skip
 EXAMPLE = {"operations": [{"verb": "patch", "noun": "organizations", "record": "oecd", "if_match": "*", "body": {}}]}
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
+from pydantic import Field
 
 from app.api import conditional, deps, negotiation, openapi
 from app.api.crud import list_answer, next_page
@@ -20,11 +21,13 @@ from app.exchange import feeds
 from app.kit import history
 from app.kit.db import Transaction
 from app.kit.errors import Invalid, Malformed, RegistryError
+from app.kit.fields import CommaSeparated
 from app.kit.history import Changes, ChangesQuery
 
 router = APIRouter(prefix="/v1", tags=["registry"], route_class=StrictRoute)
 
 NOUNS = [resource.plural for resource in RESOURCES]
+NounName = Annotated[str, Field(json_schema_extra={"enum": NOUNS})]
 STREAM = "text/event-stream"
 OFFERED = (JSON, STREAM, feeds.MEDIA_TYPE)
 BREATH = 15.0
@@ -46,6 +49,12 @@ LAST_EVENT_ID = {
 }  # fmt: skip
 
 
+class NamedChangesQuery(ChangesQuery):
+    """Which changes, by the nouns that there are."""
+
+    noun: Annotated[list[NounName] | None, CommaSeparated] = Field(default=None, description="Only these nouns.")
+
+
 def _ok() -> dict[str, Any]:
     shown = openapi.ok("A page, a stream, or a feed.", openapi.ref("RevisionPage"), headers=openapi.ETAG | openapi.LINK)
     shown["content"] |= {kind: {"schema": {"type": "string"}} for kind in (STREAM, feeds.MEDIA_TYPE)}
@@ -57,7 +66,7 @@ def _ok() -> dict[str, Any]:
     **openapi.operation(
         "listChanges", "List changes", ABOUT,
         {200: _ok(), 304: openapi.NOT_MODIFIED, **openapi.problems((*openapi.READ, "not-acceptable"))},
-        parameters=[openapi.IF_NONE_MATCH, LAST_EVENT_ID], query=ChangesQuery,
+        parameters=[openapi.IF_NONE_MATCH, LAST_EVENT_ID], query=NamedChangesQuery,
     ),
 )  # fmt: skip
 async def list_changes(request: Request) -> Response:
@@ -68,7 +77,7 @@ async def list_changes(request: Request) -> Response:
 
 
 def _query(request: Request) -> ChangesQuery:
-    query = deps.query(request, ChangesQuery)
+    query = deps.query(request, NamedChangesQuery)
     unknown = [name for name in query.noun or () if name not in NOUNS]
     if unknown:
         raise Invalid.parameter(

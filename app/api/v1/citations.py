@@ -7,11 +7,11 @@ from typing import Annotated
 from pydantic import Field
 
 from app.api.v1.sources import Count
-from app.kit.fields import CommaSeparated, Distinct, Key, Note, Part, Pointer, RecordIn, RecordOut
+from app.kit.fields import CommaSeparated, Distinct, Flag, Key, Note, Part, Pointer, RecordIn, RecordOut
 from app.kit.filters import Equals, ListQuery, Refers
 from app.kit.resource import Reference, Resource
 from app.registry import citations
-from app.registry.citations import CITED, Citation, CitedNoun, OfRecord, Support, passages_exist
+from app.registry.citations import CITED, Citation, CitedNoun, OfRecord, Orphaned, Support, passages_exist
 
 
 class CitationTarget(Part):
@@ -30,6 +30,7 @@ class Place(Part):
 
 
 EXAMPLE = {
+    "slug": "mention-of-enterprises",
     "source": "mne-declaration-page",
     "passages": [{"section": 4, "paragraph": 1, "sentence": 1}],
     "target": {"noun": "organizations", "record": "enterprises"},

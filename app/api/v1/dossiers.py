@@ -46,36 +46,31 @@ class DossierQuery(AsOfQuery):
     )
 
 
-LINE: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "about": TypeAdapter(About).json_schema(), "event": TypeAdapter(Event).json_schema(),
-        "noun": {"type": "string"}, "record": {"type": "string"}, "title": {"type": "string"},
-        "field": {"type": "string", "format": "json-pointer"}, "was": {}, "now": {},
-        "sequence": {"type": ["integer", "null"], "description": "The last write that told it; null: the calendar alone."},
-        "at": {"type": ["string", "null"], "format": "date-time"},
-        "citations": {"type": "array", "items": {"type": "object"}, "description": "The passages that stand for it."},
-    },
-}  # fmt: skip
-SECTION: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "collaboration": {"type": "string"},
-        **{name: {"type": ["string", "null"]} for name in STATE},
-        "since": {
-            "type": "object",
-            "properties": {"sequence": {"type": "integer"}, "review": {"type": ["string", "null"]}},
-        },
-        "until": {"type": "object", "properties": {"sequence": {"type": "integer"}, "on": {"type": "string"}}},
-        "lines": {"type": "array", "items": LINE},
-    },
-}
-OF_REVIEW: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "review": {"type": "string"}, "title": {"type": "string"}, "sections": {"type": "array", "items": SECTION},
-    },
-}  # fmt: skip
+EVIDENCE = openapi.object_of("LineEvidence", "A citation that stands for a line.", {
+    "citation": {"type": "string"}, "source": {"type": "string"}, "support": openapi.ref("Support"),
+    "passages": {"type": "array", "items": openapi.ref("Place")},
+})  # fmt: skip
+LINE = openapi.object_of("DossierLine", "One thing that happened.", {
+    "about": TypeAdapter(About).json_schema(), "event": TypeAdapter(Event).json_schema(),
+    "noun": {"type": "string"}, "record": {"type": "string"}, "title": {"type": "string"},
+    "field": {"type": "string", "format": "json-pointer"}, "was": {}, "now": {},
+    "sequence": {"type": ["integer", "null"], "description": "The last write that told it; null: the calendar alone."},
+    "at": {"type": ["string", "null"], "format": "date-time"},
+    "citations": {"type": "array", "items": EVIDENCE, "description": "The passages that stand for it."},
+})  # fmt: skip
+START = openapi.object_of("DossierStart", "From where it tells.", {
+    "sequence": {"type": "integer"}, "review": {"type": ["string", "null"]},
+})  # fmt: skip
+END = openapi.object_of("DossierEnd", "Up to where it tells.", {
+    "sequence": {"type": "integer"}, "on": {"type": "string", "format": "date"},
+})  # fmt: skip
+SECTION = openapi.object_of("CollaborationDossier", "What happened to a collaboration between two moments.", {
+    "collaboration": {"type": "string"}, **{name: {"type": ["string", "null"]} for name in STATE},
+    "since": START, "until": END, "lines": {"type": "array", "items": LINE},
+})  # fmt: skip
+OF_REVIEW = openapi.object_of("ReviewDossier", "The dossiers of all collaborations on the agenda of a review.", {
+    "review": {"type": "string"}, "title": {"type": "string"}, "sections": {"type": "array", "items": SECTION},
+})  # fmt: skip
 
 
 def _responses(schema: dict[str, Any]) -> dict[int | str, Any]:

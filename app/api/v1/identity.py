@@ -28,28 +28,19 @@ class Merger(Part):
     reason: Note | None = Field(default=None, description="Why; kept in the history of every record that is touched.")
 
 
-REFERENCES: dict[str, Any] = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "properties": {
-            "noun": {"type": "string"}, "record": {"type": "string"}, "id": {"type": "string", "format": "uuid"},
-            "version": {"type": "integer"},
-            "pointers": {"type": "array", "items": {"type": "string", "format": "json-pointer"}},
-        },
-    },
-}  # fmt: skip
-OUTCOME: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "merged": {"type": "string", "description": "The record that is merged, or is back."},
-        "into": {"type": "string"},
-        "moved": {**REFERENCES, "description": "References that name the other record now."},
-        "kept": {**REFERENCES, "description": "References that somebody changed since the merge, left as they are."},
-        "added": {"type": "object", "description": "Names and identifiers that went along."},
-    },
-    "required": ["merged", "into", "moved", "kept", "added"],
-}  # fmt: skip
+REFERENCE = openapi.object_of("MovedReference", "A record, and where in it a reference stands.", {
+    "noun": {"type": "string"}, "record": {"type": "string"}, "id": {"type": "string", "format": "uuid"},
+    "version": {"type": "integer"},
+    "pointers": {"type": "array", "items": {"type": "string", "format": "json-pointer"}},
+})  # fmt: skip
+REFERENCES: dict[str, Any] = {"type": "array", "items": REFERENCE}
+OUTCOME = openapi.object_of("MergeOutcome", "What a merge, or taking it back, did.", {
+    "merged": {"type": "string", "description": "The record that is merged, or is back."},
+    "into": {"type": "string"},
+    "moved": {**REFERENCES, "description": "References that name the other record now."},
+    "kept": {**REFERENCES, "description": "References that somebody changed since the merge, left as they are."},
+    "added": {"type": "object", "description": "Names and identifiers that went along."},
+})  # fmt: skip
 ABOUT = """\
 Two records turn out to be one body. Whatever names the one names `into` from now on, which takes its names (as `other_names`)
 and identifiers along. The merged record is withdrawn: GET of its slug or id answers 308 to the other, its history stays, and

@@ -61,43 +61,29 @@ for _noun in CitedNoun:
 
 # --- what a source supports -------------------------------------------------------------------------------------------
 
-PLACE: dict[str, Any] = {
-    "section": {"type": "integer"}, "paragraph": {"type": "integer"}, "sentence": {"type": "integer"},
+PLACE: dict[str, Any] = {name: {"type": "integer"} for name in ("section", "paragraph", "sentence")}
+PLACES: dict[str, Any] = {"type": "array", "items": openapi.ref("Place")}
+TEXT_OR_NULL = {"type": ["string", "null"]}
+CITED: dict[str, Any] = {
+    "citation": {"type": "string"}, "noun": openapi.ref("CitedNoun"), "record": {"type": "string"},
+    "field": {"type": "string", "format": "json-pointer"}, "support": openapi.ref("Support"),
 }  # fmt: skip
-USE: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "citation": {"type": "string"}, "noun": openapi.ref("CitedNoun"), "record": {"type": "string"},
-        "field": {"type": "string", "format": "json-pointer"}, "support": openapi.ref("Support"),
-    },
-    "required": ["citation", "noun", "record", "field", "support"],
-}  # fmt: skip
-COVERAGE: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "source": {"type": "string"},
-        "summary": {
-            "type": "object",
-            "properties": {name: {"type": "integer"} for name in ("passages", "cited", "uncited", "lost")},
-        },
-        "passages": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": PLACE | {
-                    "fingerprint": {"type": "string"}, "text": {"type": ["string", "null"]},
-                    "citations": {"type": "array", "items": USE},
-                },
-            },
-        },
-        "uncited": {"type": "array", "items": {"type": "object", "properties": PLACE},
-                    "description": "Passages that support nothing."},
-        "whole": {"type": "array", "items": USE, "description": "Citations of the source as a whole."},
-        "lost": {"type": "array", "items": {"type": "object"},
-                 "description": "Citations of places that the source does not have (any more)."},
-    },
-    "required": ["source", "summary", "passages", "uncited", "whole", "lost"],
-}  # fmt: skip
+USE = openapi.object_of("Use", "A citation of the source, and for what.", CITED)
+LOST = openapi.object_of("LostUse", "A citation of a place that the source does not have (any more).", CITED | PLACE)
+COVERED = openapi.object_of("CoveredPassage", "A passage, and what is cited from it.", {
+    **PLACE, "fingerprint": {"type": "string"}, "text": TEXT_OR_NULL, "citations": {"type": "array", "items": USE},
+})  # fmt: skip
+COVERAGE = openapi.object_of("Coverage", "What a source supports.", {
+    "source": {"type": "string"},
+    "summary": openapi.object_of(
+        "CoverageSummary", "How many of each.",
+        {name: {"type": "integer"} for name in ("passages", "cited", "uncited", "lost")},
+    ),
+    "passages": {"type": "array", "items": COVERED},
+    "uncited": {**PLACES, "description": "Passages that support nothing."},
+    "whole": {"type": "array", "items": USE, "description": "Citations of the source as a whole."},
+    "lost": {"type": "array", "items": LOST},
+})  # fmt: skip
 
 
 @router.get(
@@ -138,33 +124,23 @@ class VerificationQuery(BaseModel):
     published: EdtfDate | None = Field(default=None, description="With `accept`: when the newer edition was published.")
 
 
-PLACES: dict[str, Any] = {"type": "array", "items": {"type": "object", "properties": PLACE}}
-VERIFICATION: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "source": {"type": "string"},
-        "summary": {
-            "type": "object",
-            "properties": {name: {"type": "integer"} for name in (*Verdict, "uncited")},
-        },
-        "citations": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "citation": {"type": "string"}, "target": openapi.ref("CitationTarget"), "field": {"type": "string"},
-                    "verdict": TypeAdapter(Verdict).json_schema(), "was": PLACES, "now": PLACES,
-                    "similarity": {"type": ["number", "null"], "description": "1: word for word; null: nothing to compare."},
-                },
-            },
-        },
-        "uncited": {
-            "type": "array", "description": "Passages of the newer text that nothing cites yet.",
-            "items": {"type": "object", "properties": PLACE | {"text": {"type": "string"}}},
-        },
-        "accepted": {"type": ["string", "null"], "description": "The new edition, with `accept=true`."},
+VERIFIED = openapi.object_of("VerifiedCitation", "How a citation stands in the newer text.", {
+    "citation": {"type": "string"}, "target": openapi.ref("CitationTarget"), "field": {"type": "string"},
+    "verdict": TypeAdapter(Verdict).json_schema(), "was": PLACES, "now": PLACES,
+    "similarity": {"type": ["number", "null"], "description": "1: word for word; null: nothing to compare."},
+})  # fmt: skip
+VERIFICATION = openapi.object_of("Verification", "What a newer text of a source means for its citations.", {
+    "source": {"type": "string"},
+    "summary": openapi.object_of(
+        "VerificationSummary", "How many of each.", {name: {"type": "integer"} for name in (*Verdict, "uncited")}
+    ),
+    "citations": {"type": "array", "items": VERIFIED},
+    "uncited": {
+        "type": "array", "description": "Passages of the newer text that nothing cites yet.",
+        "items": openapi.object_of("NewPassage", "A passage of the newer text.", PLACE | {"text": {"type": "string"}}),
     },
-}  # fmt: skip
+    "accepted": {**TEXT_OR_NULL, "description": "The new edition, with `accept=true`."},
+})  # fmt: skip
 VERIFYING = """\
 Send the text of a newer capture or edition of the source, plain or as HTML; the server fetches nothing. The answer says of each
 citation whether it holds (same words, same place), moved (same words, another place), changed (near match), or is gone, and
@@ -216,30 +192,17 @@ class DisagreementQuery(AsOfQuery):
     cursor: str | None = Field(default=None, description="Where the page begins: taken from `next`, as it is.")
 
 
-DISAGREEMENT: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "noun": openapi.ref("CitedNoun"),
-        "record": {"type": "string"},
-        "field": {"type": "string", "format": "json-pointer"},
-        "value": {"description": "What the record says; null where it says nothing."},
-        "citations": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "citation": {"type": "string"}, "source": {"type": "string"}, "support": openapi.ref("Support"),
-                    "stated_value": {"type": ["string", "null"]},
-                    "passages": {
-                        "type": "array",
-                        "items": {"type": "object", "properties": PLACE | {"text": {"type": ["string", "null"]}}},
-                    },
-                },
-            },
-        },
-    },
-    "required": ["noun", "record", "field", "value", "citations"],
-}  # fmt: skip
+STATED = openapi.object_of("StatedPassage", "A passage that states something.", PLACE | {"text": TEXT_OR_NULL})
+STATEMENT = openapi.object_of("Statement", "What a citation states of the field.", {
+    "citation": {"type": "string"}, "source": {"type": "string"}, "support": openapi.ref("Support"),
+    "stated_value": TEXT_OR_NULL, "passages": {"type": "array", "items": STATED},
+})  # fmt: skip
+DISAGREEMENT = openapi.object_of("Disagreement", "A field for which sources state different values.", {
+    "noun": openapi.ref("CitedNoun"), "record": {"type": "string"},
+    "field": {"type": "string", "format": "json-pointer"},
+    "value": {"description": "What the record says; null where it says nothing."},
+    "citations": {"type": "array", "items": STATEMENT},
+})  # fmt: skip
 
 
 @router.get(
@@ -249,7 +212,7 @@ DISAGREEMENT: dict[str, Any] = {
         "Fields for which a citation states another value (`stated_value`) than the record or than another citation, or "
         "contradicts it, with the passages of each, and those of what stands for the record. Dates agree where one lies "
         "within the other: `2014` and `2014-12`. A page may hold fewer than `limit` while there is a `next`.",
-        {200: openapi.ok("A page.", openapi.page_of(DISAGREEMENT, "A page of disagreements."),
+        {200: openapi.ok("A page.", openapi.page_of(DISAGREEMENT, "A page of disagreements.", title="DisagreementPage"),
                          headers=openapi.ETAG | openapi.LINK),
          304: openapi.NOT_MODIFIED, **openapi.problems(openapi.READ)},
         parameters=[openapi.IF_NONE_MATCH], query=DisagreementQuery,

@@ -15,7 +15,7 @@ from app.registry.citations import CitedNoun, evidence_of
 from app.registry.reviews import Finding, HeldStatus, Review, ReviewItem
 
 
-class Item(Part):
+class AgendaItem(Part):
     """One collaboration on the agenda, and what was found."""
 
     collaboration: Annotated[Key, Reference()]
@@ -42,7 +42,7 @@ class ReviewIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
     status: HeldStatus
     summary: Prose | None = None
     decision: Prose | None = None
-    items: list[Item] = Field(default=[], max_length=500)
+    items: list[AgendaItem] = Field(default=[], max_length=500)
 
 
 class ReviewOut(CitableOut, ReviewIn):

@@ -1,0 +1,1 @@
+"""The description as linters and generators of clients read it."""
