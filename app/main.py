@@ -42,6 +42,10 @@ TAGS = (
     {"name": "registry", "description": "The registry as a whole: its changes, and several writes at once."},
     {"name": "operations", "description": "For those who run it."},
 )
+ROOMS = (
+    entry_points, provenance, agenda, dossiers, calendars, identity, changes, batches, findings, imports, documents,
+)  # fmt: skip
+"""The modules whose routes are no noun's."""
 SCHEMAS: tuple[type[BaseModel], ...] = (
     batches.Batch, batches.BatchQuery, identity.Merger, changes.NamedChangesQuery, AsOfQuery, RecordCitationQuery,
     provenance.DisagreementQuery, provenance.VerificationQuery, agenda.AgendaPageQuery, agenda.AgendaQuery,
@@ -92,7 +96,19 @@ def create_app(
     app.include_router(matches.router)  # before the nouns: to organizations, "match" would be a slug
     for resource in RESOURCES:
         app.include_router(crud_router(resource, by_table))
-    for room in (entry_points, provenance, agenda, dossiers, calendars, identity, changes, batches, findings, imports, documents):
+    for room in (
+        entry_points,
+        provenance,
+        agenda,
+        dossiers,
+        calendars,
+        identity,
+        changes,
+        batches,
+        findings,
+        imports,
+        documents,
+    ):
         app.include_router(room.router)
     ops.install(app)
     app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)

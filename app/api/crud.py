@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -52,7 +53,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
         document = await read_object(request, types=(JSON,), limit=deps.settings(request).max_body_bytes)
         data = records.validated(resource, document)
         stored = await deps.writing(request, lambda tx: records.create(tx, resource, data), author)
-        return _created(request, resource, stored)
+        return _created(request, resource, await _with_warnings(request, resource, data, stored))
 
     @router.get(record_path, **about.fetch)
     async def fetch(request: Request, record: str = by_key) -> Response:
@@ -207,6 +208,19 @@ def _answer(stored: Stored) -> Response:
 def _created(request: Request, resource: Resource[Any], stored: Stored) -> Response:
     location = deps.path(request, f"/v1/{resource.plural}/{stored.slug}")
     return deps.answer(stored.body, conditional.etag(stored.version), status=201, headers={"Location": location})
+
+
+async def _with_warnings(request: Request, resource: Resource[Any], data: Any, stored: Stored) -> Stored:
+    """The record with what its author may want to know. Asked when it is stored: no other write waits for that."""
+    if resource.warned is None:
+        return stored
+    warned = resource.warned
+    found = await deps.reading(request, lambda tx: warned(tx, data, stored.slug))
+    return (
+        replace(stored, body=stored.body[:-1] + b',"warnings":' + msgspec.json.encode(found) + b"}")
+        if found
+        else stored
+    )
 
 
 def _put(

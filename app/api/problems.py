@@ -98,6 +98,9 @@ class ProblemError(BaseModel):
     message: str = Field(description="For people.")
     pointer: str | None = Field(default=None, description="JSON Pointer (RFC 6901) into the request body.")
     parameter: str | None = Field(default=None, description="Query parameter or header.")
+    line: int | None = Field(default=None, description="Of an imported file: its line; the header is line 1.")
+    row: int | None = Field(default=None, description="Of a table: the row, as a spreadsheet counts.")
+    column: str | None = Field(default=None, description="Of a table: the column.")
 
 
 class Problem(BaseModel):
@@ -113,7 +116,9 @@ class Problem(BaseModel):
     status: int
     detail: str
     instance: str | None = Field(default=None, description="The path that was asked for.")
-    errors: list[ProblemError] = Field(default=[], description="The faults that were found, at most 100.")
+    errors: list[ProblemError] = Field(
+        default=[], description="The faults: at most 100, of an import those of every row."
+    )
 
 
 def problem(
@@ -185,7 +190,7 @@ async def on_registry_error(request: Request, error: Exception) -> Response:
     if isinstance(error, errors.Moved) and request.method in ("GET", "HEAD"):
         return _elsewhere(request, error)
     extra = dict(error.extra)
-    slug = extra.pop("slug", None) or MAPPING[type(error)]
+    slug = extra.pop("slug", None) or next(MAPPING[cls] for cls in type(error).__mro__ if cls in MAPPING)
     headers = extra.pop("headers", None) or {}
     if "version" in extra and "operation" not in extra:
         headers = {"ETag": etag(extra["version"]), **headers}

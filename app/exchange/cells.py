@@ -70,6 +70,21 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a vocabulary; people write it with blanks and capitals."""
+
+    words: frozenset[str]
+    about: str = "word"
+
+    def write(self, value: str) -> str:
+        return value
+
+    def read(self, cell: str) -> str:
+        word = "_".join(cell.casefold().replace("-", " ").replace("_", " ").split())
+        return word if word in self.words else cell
+
+
+@dataclass(frozen=True, slots=True)
 class Whole:
     """A whole number."""
 
@@ -316,7 +331,7 @@ def _own(path: tuple[str, ...], info: FieldInfo) -> Iterator[Column]:
 
 
 _SOURCES = Column("sources", ("evidence", "sources"), Listed(Text(), "slug"), "The sources that are cited for it.", [])
-_SINGLE = (Text, Whole, Flag)
+_SINGLE = (Text, Word, Whole, Flag)
 _SCALARS: tuple[tuple[tuple[type, ...], Form], ...] = (
     ((bool,), Flag()),
     ((int,), Whole()),
@@ -338,7 +353,7 @@ def form_of(shape: Shape) -> Form:
 
 def _single(shape: Shape) -> Form:
     if shape.vocabulary is not None:
-        return Text("word")
+        return Word(frozenset(shape.vocabulary))
     if shape.edtf:
         return Text("date (EDTF)")
     return next((form for classes, form in _SCALARS if shape.is_a(*classes)), Json())

@@ -98,10 +98,7 @@ def table(
         return File([], unknown, read.notes)
     file = File([], [_of_table(fault) for fault in read.faults], read.notes)
     for row in read.rows:
-        try:
-            file.rows.append(_row(row, noun, names, partial(edtf_of, first=first)))
-        except RegistryError as error:
-            file.problems += _of_cells(row, noun, error)
+        file.rows.append(_row(row, noun, names, partial(edtf_of, first=first), file.problems))
     return file
 
 
@@ -140,13 +137,26 @@ def _plain(name: str) -> str:
     return name.casefold().replace(" ", "_").replace("-", "_")
 
 
-def _row(row: tables.Row, noun: Resource[Any], names: Sequence[str | None], dated: cells.Dated) -> Row:
+def _row(
+    row: tables.Row, noun: Resource[Any], names: Sequence[str | None], dated: cells.Dated, problems: list[Problem]
+) -> Row:
+    """The row, without the cells that cannot be read; what is wrong with these goes to `problems`."""
     pairs = [(name, cell) for name, cell in zip(names, row.cells, strict=True) if name is not None]
-    columns, texts = [name for name, _ in pairs], [cell for _, cell in pairs]
-    values = cells.values(noun, columns, texts, dated=dated)
+    faulty: set[str] = set()
+    try:
+        values = cells.values(noun, *_apart(pairs), dated=dated)
+    except RegistryError as error:
+        problems += _of_cells(row, noun, error)
+        faulty = {fault.pointer or "" for fault in error.faults}
+        columns = {cells.column_at(noun, pointer) for pointer in faulty}
+        values = cells.values(noun, *_apart([pair for pair in pairs if pair[0] not in columns]), dated=dated)
     identifier = dict(pairs).get("id", "").strip()
     given = {**values, **({"id": identifier} if identifier else {})}
-    return Row(row.line, noun, given, number=row.number, named=True)
+    return Row(row.line, noun, given, number=row.number, named=True, faulty=faulty)
+
+
+def _apart(pairs: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    return [name for name, _ in pairs], [cell for _, cell in pairs]
 
 
 def _of_table(fault: tables.TableFault) -> Problem:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any
@@ -18,13 +17,14 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 
 from app.exchange import cells, references
-from app.kit import bulk, edits, records
+from app.kit import bulk, edits, records, search
 from app.kit.bulk import Draft
 from app.kit.db import Transaction, table_of
 from app.kit.errors import Conflict, Fault, Gone, Invalid, RegistryError
 from app.kit.ids import new_id
 from app.kit.records import ANYTHING, Edit
 from app.kit.resource import COMMON, Linked, Resource, Rows, claim_of
+from app.kit.search import Rank
 from app.kit.text import fold, is_id, is_slug, slugify
 from app.kit.vocabularies import Vocabulary
 
@@ -75,9 +75,14 @@ class Row:
     slug: str | None = None
     present: Any = None  # the row of the record that is there
     data: BaseModel | None = None
+    faulty: set[str] = field(default_factory=set)  # pointers at which something is wrong; "" is the row as a whole
     later: tuple[str, ...] = ()  # references (JSON Pointers) that are set when the records they name are there
     action: str | None = None
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        return not self.faulty
 
     def shown(self) -> dict[str, Any]:
         return {
@@ -140,29 +145,23 @@ def load(
 ) -> Report:
     """Bring the registry to what the file says. Raises Refused (with `wish.atomic`) where any row cannot be taken."""
     intake = _Intake(tx, wish, list(file.problems), progress)
-    rows = list(file.rows)
-    for step in (intake.identify, intake.find, intake.name, intake.validate):
-        rows = step(rows)
+    for step in (intake.identify, intake.find, intake.name, intake.validate, intake.warn):
+        step(file.rows)
     for resource in in_order(nouns):
-        intake.store(resource, [row for row in rows if row.resource is resource])
+        intake.store(resource, [row for row in file.rows if row.resource is resource and row.good])
     if intake.problems and wish.atomic:
         raise Refused(sorted(intake.problems, key=lambda problem: problem.line))
     taken = [row for row in file.rows if row.action is not None]
     return Report(taken, sorted(intake.problems, key=lambda problem: problem.line), file.notes)
 
 
-@cache
-def _precedence(nouns: tuple[Resource[Any], ...]) -> tuple[Resource[Any], ...]:
+def in_order(nouns: Sequence[Resource[Any]]) -> list[Resource[Any]]:
+    """The nouns, each behind those that it refers to."""
     by_table = {noun.table.name: noun for noun in nouns}
     graph = {
         noun.table.name: [name for name in _named_tables(noun.plan.fields) if name != noun.table.name] for noun in nouns
     }
-    return tuple(by_table[name] for name in TopologicalSorter(graph).static_order())
-
-
-def in_order(nouns: Sequence[Resource[Any]]) -> tuple[Resource[Any], ...]:
-    """The nouns, each behind those that it refers to."""
-    return _precedence(tuple(nouns))
+    return [by_table[name] for name in TopologicalSorter(graph).static_order()]
 
 
 def _named_tables(fields: Iterable[Any]) -> Iterator[str]:
@@ -178,17 +177,19 @@ def _named_tables(fields: Iterable[Any]) -> Iterator[str]:
 
 
 class _Intake:
-    """One import. Each step takes the rows that are good so far, and gives those that still are."""
+    """One import. Each step looks at every row, also at those with which something is wrong already, so that all of it is
+    told; only rows that are good are stored."""
 
     def __init__(self, tx: Transaction, wish: Wish, problems: list[Problem], progress: Progress) -> None:
         self.tx, self.wish, self.problems, self.progress = tx, wish, problems, progress
 
     # -- which record a row is --
 
-    def identify(self, rows: list[Row]) -> list[Row]:
+    def identify(self, rows: Sequence[Row]) -> None:
         """Take from each row what the registry keeps itself, and read which record it means. No two mean one."""
         seen: dict[tuple[str, Any], Row] = {}
-        return [row for row in rows if self._good(row, lambda row=row: self._identify(row, seen))]  # type: ignore[misc]
+        for row in rows:
+            self._try(row, lambda row=row: self._identify(row, seen))  # type: ignore[misc]
 
     def _identify(self, row: Row, seen: dict[tuple[str, Any], Row]) -> None:
         kept = {*COMMON, *row.resource.computed_fields, *edits.SHOWN_BESIDE}
@@ -200,14 +201,15 @@ class _Intake:
             if other is not row:
                 raise Conflict(f"Line {other.line} is about the same record.")
 
-    def find(self, rows: list[Row]) -> list[Row]:
+    def find(self, rows: Sequence[Row]) -> None:
         """Look up the records that are there, and refuse what the mode does not allow."""
         for resource in {row.resource.plural: row.resource for row in rows}.values():
             ours = [row for row in rows if row.resource is resource]
             self._find_by_key(resource, ours)
             if self.wish.mode is not ImportMode.create:
                 self._find_by_title(resource, [row for row in ours if row.slug is None and row.id is None])
-        return [row for row in rows if self._good(row, lambda row=row: self._allow(row))]  # type: ignore[misc]
+        for row in rows:
+            self._try(row, lambda row=row: self._allow(row))  # type: ignore[misc]
 
     def _find_by_key(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
         c = resource.table.c
@@ -306,12 +308,14 @@ class _Intake:
 
     # -- what its references mean --
 
-    def name(self, rows: list[Row]) -> list[Row]:
+    def name(self, rows: Sequence[Row]) -> None:
         """Give every new record its slug, as far as its title tells, and put slugs in the place of names."""
         for resource in {row.resource.plural: row.resource for row in rows}.values():
             self._give_slugs([row for row in rows if row.resource is resource and row.slug is None], raw=True)
         names = references.Names(self.tx, rows)
-        return [row for row in rows if not row.named or self._good(row, lambda row=row: names.resolve(row))]  # type: ignore[misc]
+        for row in rows:
+            if row.named:
+                self._try(row, lambda row=row: names.resolve(row))  # type: ignore[misc]
 
     def _give_slugs(self, rows: Sequence[Row], *, raw: bool = False) -> None:
         """`raw`: of rows that are not validated yet; those whose slug does not follow from a title that is there wait."""
@@ -326,17 +330,32 @@ class _Intake:
 
     # -- whether it is a record --
 
-    def validate(self, rows: list[Row]) -> list[Row]:
-        good = [row for row in rows if self._good(row, lambda row=row: self._validate(row))]  # type: ignore[misc]
-        for resource in {row.resource.plural: row.resource for row in good}.values():
-            self._give_slugs([row for row in good if row.resource is resource and row.slug is None])
-        return good
+    def validate(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self._try(row, lambda row=row: self._validate(row))  # type: ignore[misc]
+        nameless = [row for row in rows if row.good and row.slug is None]
+        for resource in {row.resource.plural: row.resource for row in nameless}.values():
+            self._give_slugs([row for row in nameless if row.resource is resource])
 
     def _validate(self, row: Row) -> None:
         wanted = row.values
         if row.present is not None and self.wish.mode is ImportMode.upsert:
             wanted = records.own(row.resource, records.snapshot(row.resource, row.present)) | wanted
         row.data = records.validated(row.resource, wanted)
+
+    def warn(self, rows: Sequence[Row]) -> None:
+        """Say of each new record whose title tells records apart which other has one of its names."""
+        for resource in {row.resource.plural: row.resource for row in rows if row.resource.claims}.values():
+            named = [
+                (row, text.value)
+                for row in rows
+                if row.good and row.resource is resource and row.present is None and row.data is not None
+                for text in resource.texts(row.data.model_dump(mode="json"))
+                if text.rank is not Rank.prose
+            ]
+            there = references.named(self.tx, resource, [text for _, text in named])
+            for row, text in named:
+                row.warnings += [f"{slug} has the name {text!r}, too." for slug in there.get(search.key_of(text), ())]
 
     # -- storing --
 
@@ -351,7 +370,7 @@ class _Intake:
         self._hold(resource, sorted(row.present.id for row in rows if row.present is not None))
         for row in rows:
             if row.present is not None or (row.later and row.action == "created"):
-                self._good(row, lambda row=row: self._change(row))  # type: ignore[misc]
+                self._try(row, lambda row=row: self._change(row))  # type: ignore[misc]
                 self.progress(row.present is not None)
 
     def _hold(self, resource: Resource[Any], ids: Sequence[UUID]) -> None:
@@ -417,23 +436,24 @@ class _Intake:
 
     # -- refusing --
 
-    def _good(self, row: Row, step: Callable[[], None]) -> bool:
+    def _try(self, row: Row, step: Callable[[], None]) -> None:
         try:
             step()
         except RegistryError as error:
             self._refuse(row, error)
-            return False
-        return True
 
     def _refuse(self, row: Row, error: RegistryError) -> None:
+        """Tell what is wrong with a row, once of each place."""
         row.action = None
-        faults = error.faults[:MOST_FAULTS] or (Fault(_code(error), error.detail),)
-        for fault in faults:
-            message = fault.message if len(error.faults) > 1 or isinstance(error, Invalid) else error.detail
-            column = cells.column_at(row.resource, fault.pointer) if row.named and fault.pointer else None
-            self.problems.append(
-                Problem(row.line, fault.code, message, pointer=fault.pointer, column=column, row=row.number)
-            )
+        for fault in error.faults[:MOST_FAULTS] or (Fault(_code(error), error.detail),):
+            pointer = fault.pointer or ""
+            if not any(
+                pointer == known or pointer.startswith(f"{known}/") for known in row.faulty if known or not pointer
+            ):
+                message = fault.message if isinstance(error, Invalid) else error.detail
+                column = cells.column_at(row.resource, pointer) if row.named and pointer else None
+                self.problems.append(Problem(row.line, fault.code, message, fault.pointer, column, row.number))
+        row.faulty |= {fault.pointer or "" for fault in error.faults} or {""}
 
 
 def _given(row: Row, name: str, fits: Callable[[str], bool]) -> str | None:

@@ -51,7 +51,7 @@ def words(name: str) -> list[str]:
     joined = _CO.sub("co", _expanded(fold(name[:MAX_LENGTH])).replace("’", "'"))
     bare = _ELIDED.sub("", _POSSESSIVE.sub("", joined)).replace("'", "")
     spaced = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in bare)
-    found = [_spelling(word) for word in spaced.split()]
+    found = [spelled for word in spaced.split() for spelled in _spelling(word).split()]
     return [word for word in found if word not in _STOP_WORDS] or found
 
 
@@ -154,6 +154,7 @@ _ABBREVIATIONS = tuple(
 _DOTTED = re.compile(r"(?<![\w.])(?:[^\W\d_]\.){2,}")
 
 _SPELLINGS = {
+    "un": "united nations",
     "labour": "labor",
     "centre": "center",
     "centres": "centers",
@@ -175,7 +176,7 @@ _SPELLINGS = {
     "ctr": "center",
 }
 _IZATION = re.compile(r"isation(s|al)?\Z")
-_CO = re.compile(r"\bco[-‐](?=o)")
+_CO = re.compile(r"\bco(?:[-‐](?=o)| (?=operati|ordinat))")
 _POSSESSIVE = re.compile(r"(?<=\w)'s(?!\w)")
 _ELIDED = re.compile(r"(?<![\w'])(?:l|d|qu)'(?=\w)")
 _ENGLISH = "a an and at by for from in of on the to with"

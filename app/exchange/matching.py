@@ -27,6 +27,8 @@ from app.kit.vocabularies import Vocabulary
 
 LEAST = 0.5
 """A candidate has at least this score."""
+RESEMBLING = 0.8
+"""From this score on an organization may be the same as another."""
 MOST_WORDS = 8
 """So many words of a name are looked for, the longest ones."""
 
@@ -100,6 +102,11 @@ def guesses(tx: Transaction, noun: str, names: Sequence[str], limit: int) -> lis
     return found
 
 
+def resembling(tx: Transaction, organizations: Resource[Any], name: str, but: str) -> list[Candidate]:
+    """The organizations that may be the one with this name, which has just been written as `but`."""
+    return [each for each in match(tx, organizations, [name], 5)[0] if each.slug != but and each.score >= RESEMBLING]
+
+
 def _best(found: Iterable[Guess]) -> list[Guess]:
     """The best guess of each record, in the order of scores."""
     best: dict[UUID, Guess] = {}
@@ -159,7 +166,7 @@ def _sharing(tx: Transaction, noun: str, wanted: Sequence[str]) -> Sequence[Any]
 
 def _compared(wanted: Sequence[str], row: Any) -> Guess:
     there = loose_names.words(row.key)
-    if sorted(there) == sorted(wanted):
+    if sorted(there) == sorted(wanted) and len(wanted) > 1:
         reason, score = Reason.same_words, SAME_WORDS
     else:
         reason, score = Reason.similar, SIMILAR * _similarity(wanted, there)

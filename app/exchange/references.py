@@ -127,6 +127,21 @@ class Names:
         return self._asked.get((noun, text), [])
 
 
+def named(tx: Transaction, resource: Resource[Any], texts: Iterable[str]) -> Mapping[str, list[str]]:
+    """By the key of a text, the slugs of the records of a noun that have it as a name."""
+    found: dict[Any, set[str]] = {}
+    for part in _parts(sorted({search.key_of(text) for text in texts} - {""})):
+        for row in search.exactly(tx, resource.plural, part):
+            found.setdefault(row.record_id, set()).add(row.key)
+    slugs: dict[str, list[str]] = {}
+    c = resource.table.c
+    for part in _parts(sorted(found, key=str)):
+        for row in tx.execute(sa.select(c.id, c.slug).where(c.id.in_(part)).order_by(c.slug)):
+            for key in found[row.id]:
+                slugs.setdefault(key, []).append(row.slug)
+    return slugs
+
+
 def _readings(text: str) -> list[str]:
     """The names that a text may mean, the text itself first."""
     name = read_name(text)

@@ -291,6 +291,9 @@ Computed = Callable[[Transaction, Sequence[Any]], Mapping[UUID, Mapping[str, Any
 Collected = Callable[[Transaction, Sequence[UUID]], Iterable[str]]
 """For some records of a noun, the slugs of the records of another that go with them."""
 
+Warned = Callable[[Transaction, Any, str], Sequence[Mapping[str, Any]]]
+"""For a record that was just created, from its data and its slug: what its author may want to know."""
+
 COMMON = ("id", "slug", "version", "created_at", "updated_at")
 
 
@@ -301,7 +304,8 @@ class Resource(Generic[In]):
     `titled` gives the text that a slug is derived from, `texts` those by which a record is found; `rules` are asked before a
     write is stored and raise Invalid or Conflict; `computed` give the fields that no column holds, `by_day` says whether the
     calendar moves them; `collected` are the records that `include` may add beside those that the noun refers to, by the name
-    of their table; `moved` is the column that names the record which took the place of a withdrawn one.
+    of their table; `moved` is the column that names the record which took the place of a withdrawn one; `warned` gives what
+    the answer to a creation warns of.
     """
 
     name: str
@@ -318,6 +322,7 @@ class Resource(Generic[In]):
     by_day: bool = False
     collected: Mapping[str, tuple[str, Collected]] = field(default_factory=dict)
     moved: InstrumentedAttribute[Any] | None = None
+    warned: Warned | None = None
     plan: Plan = field(init=False)
     table: sa.Table = field(init=False)
     shape: str = field(init=False)

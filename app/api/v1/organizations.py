@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from app.api.v1.evidence import CitableOut, CitableQuery, cited
+from app.exchange.matching import resembling
+from app.kit.db import Transaction
 from app.kit.fields import (
     CommaSeparated,
     Country,
@@ -82,7 +84,15 @@ class OrganizationQuery(CitableQuery, Timed):
     descendants: Flag = Field(default=False, description="With `part_of`: at any depth.")
 
 
-RESOURCE = Resource(
+def warned(tx: Transaction, data: OrganizationIn, slug: str) -> list[dict[str, Any]]:
+    """The organizations that may be the same body."""
+    return [
+        {"code": "resembles", "message": f"This may be {found.name} ({found.slug}).", "candidate": found.shown()}
+        for found in resembling(tx, RESOURCE, data.name, slug)
+    ]
+
+
+RESOURCE: Resource[OrganizationIn] = Resource(
     name="organization",
     plural="organizations",
     model=Organization,
@@ -102,4 +112,5 @@ RESOURCE = Resource(
     computed=(evidence_of(CitedNoun.organizations),),
     collected=cited(CitedNoun.organizations),
     moved=Organization.merged_into_id,
+    warned=warned,
 )
