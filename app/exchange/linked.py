@@ -47,6 +47,7 @@ PREFIXES = {
     "xsd": "http://www.w3.org/2001/XMLSchema#",
 }
 Node = dict[str, Any]
+_NOTHING: tuple[Any, ...] = (None, "", [], {})
 _QUARTER = re.compile("-Q([1-4])")
 """The registry's own way to write a quarter, which EDTF knows as 33 to 36."""
 
@@ -329,11 +330,11 @@ def document(resource: Resource[Any], record: Mapping[str, Any], base: str) -> N
     of the registry, without a slash at its end: the names of records begin with it."""
     name = class_of(resource)
     address = _address(base, resource.plural, record["slug"])
-    node: Node = {"@id": address, "@type": _types(name, record)}
-    node |= _fields(name, resource.plan, resource.write, record, base)
+    node = _fields(name, resource.plan, resource.write, record, base)
     if name in _FURTHER:
         node |= _FURTHER[name](record, base)
-    return node | {"record": _record(address, record, base)}
+    stated = {field: value for field, value in node.items() if value not in _NOTHING}
+    return {"@id": address, "@type": _types(name, record), **stated, "record": _record(address, record, base)}
 
 
 def class_of(resource: Resource[Any]) -> str:
@@ -397,7 +398,7 @@ def _fields(name: str, plan: Plan, cls: type[BaseModel], values: Mapping[str, An
     node: Node = {}
     for planned in plan.fields:
         value = values.get(planned.name)
-        if value not in (None, "", [], {}) and f"{name}.{planned.name}" not in LEFT_OUT:
+        if value not in _NOTHING and f"{name}.{planned.name}" not in LEFT_OUT:
             node[planned.name] = _value(name, planned, cls, values, base)
     return node
 
@@ -410,7 +411,7 @@ def _value(name: str, planned: Planned, cls: type[BaseModel], around: Mapping[st
     if isinstance(planned, Rows) and planned.plan is not None and shape.part is not None:
         inner = shape.part.__name__
         return [{"@type": _types(inner, item), **_item(inner, planned.plan, shape.part, item, base)} for item in value]
-    if shape.edtf:
+    if shape.edtf and shape.single:
         return _QUARTER.sub(lambda quarter: f"-{int(quarter[1]) + 32}", value)
     named = _namer(planned, shape.vocabulary, term, around, base)
     if named is None:
@@ -461,7 +462,7 @@ def _tagged(name: Mapping[str, Any]) -> Any:
 
 def _names(record: Mapping[str, Any], base: str) -> Node:  # noqa: ARG001  # as all of them
     names = [_tagged(name) for name in record.get("other_names") or ()]
-    return {"alt_labels": names} if names else {}
+    return {"alt_labels": names}
 
 
 def _concept(record: Mapping[str, Any], base: str) -> Node:
@@ -472,8 +473,8 @@ def _concept(record: Mapping[str, Any], base: str) -> Node:
     return {
         "labels": others,
         "scheme": scheme,
-        **({} if record.get("broader") else {"top_of": scheme}),
-        **({"alt_labels": [{"@value": text, "@language": "en"} for text in english]} if english else {}),
+        "top_of": None if record.get("broader") else scheme,
+        "alt_labels": [{"@value": text, "@language": "en"} for text in english],
     }
 
 
@@ -487,15 +488,22 @@ _FURTHER: Mapping[str, Callable[[Mapping[str, Any], str], Node]] = {
 
 
 def terms(resources: Iterable[Resource[Any]]) -> Iterator[Node]:
-    """Our own words as nodes: each property with why there is one, each vocabulary as a concept scheme with its values."""
+    """Our own words as nodes of CONTEXT: classes, properties with the reason for them, and each vocabulary as a concept scheme
+    with its values."""
+    own: dict[str, Node] = {}
     for name, cls in CLASSES.items():
+        for iri in cls.types:
+            own.setdefault(iri, _term(iri, "rdfs:Class", name, cls.why))
         for called, term in cls.terms.items():
-            if term.iri.startswith("concord:"):
-                about = term.why or f"A field of {name}."
-                yield {"@id": term.iri, "@type": "rdf:Property", "rdfs:label": called, "rdfs:comment": about}
+            own.setdefault(term.iri, _term(term.iri, "rdf:Property", called, term.why))
+    yield from (node for iri, node in own.items() if iri.startswith("concord:"))
     found = {words for resource in resources for words in _words(resource.write)}
     for words in sorted(found, key=lambda words: words.__name__):
         yield from _concepts(words)
+
+
+def _term(iri: str, kind: str, label: str, why: str) -> Node:
+    return {"@id": iri, "@type": kind, "rdfs:label": label.replace("_", " "), **({"rdfs:comment": why} if why else {})}
 
 
 def _concepts(words: type[Vocabulary]) -> Iterator[Node]:
@@ -512,8 +520,8 @@ def _concepts(words: type[Vocabulary]) -> Iterator[Node]:
 
 
 def _words(cls: type[BaseModel]) -> Iterator[type[Vocabulary]]:
-    for shape in shapes_of(cls).values():
-        if shape.vocabulary is not None:
+    for name, shape in shapes_of(cls).items():
+        if shape.vocabulary is not None and f"{cls.__name__}.{name}" not in LEFT_OUT:
             yield shape.vocabulary
         if shape.part is not None:
             yield from _words(shape.part)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -100,6 +100,7 @@ def _own(resource: Resource[Any], values: Mapping[str, Any]) -> Json:
 
 
 @every_noun
+@settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_a_row_that_is_read_again_is_the_same_record(resource: Resource[Any], data: st.DataObject) -> None:
     drawn = data.draw(_objects(resource.write))

@@ -138,6 +138,7 @@ def test_nothing_that_is_stated_gets_lost_on_the_way(seeds: list[tuple[Resource[
     for noun, record in seeds:
         node, name = linked.document(noun, record, BASE), linked.class_of(noun)
         stated = {field for field in records.own(noun, record) if record[field] not in (None, "", [], {})}
+        assert not any(value in (None, "", [], {}) for value in node.values())
         assert stated <= set(node) | {
             field.partition(".")[2] for field in linked.LEFT_OUT if field.startswith(f"{name}.")
         }
@@ -153,8 +154,10 @@ def test_own_words_are_all_declared(triples: rdflib.Graph) -> None:
     declared = _parsed(*linked.terms(RESOURCES))
     for _, predicate, value in triples:
         for word in (predicate, value):
-            if str(word).startswith(linked.OWN) and (None, RDF.type, word) not in triples:
+            if str(word).startswith(linked.OWN):
                 assert (word, RDF.type, None) in declared
+    words = [node["@id"] for node in linked.terms(RESOURCES)]
+    assert len(set(words)) == len(words)
     assert (OWN["ParticipantRole-host"], RDF.type, ORG.Role) in declared
     assert (OWN["Support-implies"], SKOS.definition, rdflib.Literal("It follows from what it says.")) in declared
 
@@ -169,6 +172,15 @@ def _fields(name: str, cls: type[BaseModel]) -> Iterator[tuple[str, str, FieldIn
         yield name, field, info
         if part is not None and field != "evidence":
             yield from _fields(part.__name__, part)
+
+
+def test_a_class_of_the_context_is_one_class() -> None:
+    found: dict[str, type[BaseModel]] = {}
+    for resource in RESOURCES:
+        assert found.setdefault(linked.class_of(resource), resource.write) is resource.write
+        for _, _, info in _fields("", resource.write):
+            part = shape_of(info).part
+            assert part is None or found.setdefault(part.__name__, part) is part
 
 
 @every_noun
