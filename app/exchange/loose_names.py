@@ -51,7 +51,8 @@ def words(name: str) -> list[str]:
     joined = _CO.sub("co", _expanded(fold(name[:MAX_LENGTH])).replace("’", "'"))
     bare = _ELIDED.sub("", _POSSESSIVE.sub("", joined)).replace("'", "")
     spaced = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in bare)
-    found = [spelled for word in spaced.split() for spelled in _spelling(word).split()]
+    joined = _CO_WORDS.sub("co", " ".join(spaced.split()))
+    found = [spelled for word in joined.split() for spelled in _spelling(word).split()]
     return [word for word in found if word not in _STOP_WORDS] or found
 
 
@@ -176,7 +177,8 @@ _SPELLINGS = {
     "ctr": "center",
 }
 _IZATION = re.compile(r"isation(s|al)?\Z")
-_CO = re.compile(r"\bco(?:[-‐](?=o)| (?=operati|ordinat))")
+_CO = re.compile(r"\bco[-‐](?=o)")
+_CO_WORDS = re.compile(r"\bco (?=operati|ordinat)")
 _POSSESSIVE = re.compile(r"(?<=\w)'s(?!\w)")
 _ELIDED = re.compile(r"(?<![\w'])(?:l|d|qu)'(?=\w)")
 _ENGLISH = "a an and at by for from in of on the to with"
