@@ -15,7 +15,19 @@ from app.api import deprecations, openapi, ops, problems
 from app.api.crud import crud_router
 from app.api.deprecations import DEPRECATIONS, Deprecation
 from app.api.pulse import Pulse
-from app.api.v1 import RESOURCES, agenda, batches, calendars, changes, dossiers, identity, provenance
+from app.api.v1 import (
+    RESOURCES,
+    agenda,
+    batches,
+    calendars,
+    changes,
+    dossiers,
+    graphs,
+    identity,
+    provenance,
+    statistics,
+    timelines,
+)
 from app.api.v1.citations import RecordCitationQuery
 from app.api.verbs import Verbs, VerbsLayer
 from app.exchange.documents import examples
@@ -31,7 +43,7 @@ TAGS = (
 SCHEMAS: tuple[type[BaseModel], ...] = (
     batches.Batch, batches.BatchQuery, identity.Merger, history.ChangesQuery, AsOfQuery, RecordCitationQuery,
     provenance.DisagreementQuery, provenance.VerificationQuery, agenda.AgendaPageQuery, agenda.AgendaQuery,
-    dossiers.DossierQuery,
+    dossiers.DossierQuery, graphs.GraphQuery, timelines.TimelineQuery,
 )  # fmt: skip
 """The classes of bodies and parameters that are no noun's."""
 ABOUT = """\
@@ -76,7 +88,7 @@ def create_app(
     by_table = {resource.table.name: resource for resource in RESOURCES}
     for resource in RESOURCES:
         app.include_router(crud_router(resource, by_table))
-    for room in (provenance, agenda, dossiers, calendars, identity, changes, batches):
+    for room in (provenance, agenda, dossiers, calendars, graphs, timelines, statistics, identity, changes, batches):
         app.include_router(room.router)
     ops.install(app)
     app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)

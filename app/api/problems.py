@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -196,9 +197,16 @@ def _elsewhere(request: Request, error: errors.Moved) -> Response:
     """308 to the same page of the record that took the place of this one. What writes is told and not sent on: it meant
     another record."""
     wanted, there = error.extra["tombstone"], error.extra["moved_to"]
-    steps = [there if step.lower() in (wanted["id"], wanted["slug"]) else step for step in request.url.path.split("/")]
-    query = f"?{request.url.query}" if request.url.query else ""
-    return Response(status_code=308, headers={"Location": "/".join(steps) + query, "Cache-Control": "no-cache"})
+
+    def moved(step: str) -> str:
+        return there if step.lower() in (wanted["id"], wanted["slug"]) else step
+
+    path, given = request.url.path, request.url.query
+    elsewhere = "/".join(map(moved, path.split("/")))
+    if elsewhere == path:  # then a parameter named it, as `center` of the graph does
+        given = urlencode([(name, moved(value)) for name, value in parse_qsl(given)])
+    query = f"?{given}" if given else ""
+    return Response(status_code=308, headers={"Location": elsewhere + query, "Cache-Control": "no-cache"})
 
 
 async def on_validation_error(request: Request, error: Exception) -> Response:

@@ -6,19 +6,18 @@ record's own (urn:uuid), and of several writes in one feed the last is shown. A 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 from xml.etree import ElementTree as Xml
 
+from app.exchange.markup import printable
+
 ATOM, TOMBSTONES = "http://www.w3.org/2005/Atom", "http://purl.org/atompub/tombstones/1.0"
 MEDIA_TYPE = "application/atom+xml"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """When a feed without entries was updated: it must say so (RFC 4287 §4.1.1), and nothing has happened."""
-# What XML 1.0 cannot hold, not even as a character reference. (The registry refuses most of it.)
-_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Xml.register_namespace("", ATOM)
 Xml.register_namespace("at", TOMBSTONES)
 
@@ -70,15 +69,15 @@ def _entry(feed: Xml.Element, entry: Entry, base: str) -> None:
 def _tombstone(feed: Xml.Element, entry: Entry) -> None:
     element = Xml.SubElement(feed, f"{{{TOMBSTONES}}}deleted-entry", ref=_urn(entry), when=_moment(entry.at))
     _text(Xml.SubElement(element, f"{{{TOMBSTONES}}}by"), "name", entry.author)
-    Xml.SubElement(element, f"{{{TOMBSTONES}}}comment").text = _clean(entry.reason or f"{entry.noun}/{entry.slug}")
+    Xml.SubElement(element, f"{{{TOMBSTONES}}}comment").text = printable(entry.reason or f"{entry.noun}/{entry.slug}")
 
 
 def _text(parent: Xml.Element, name: str, text: str) -> None:
-    Xml.SubElement(parent, f"{{{ATOM}}}{name}").text = _clean(text)
+    Xml.SubElement(parent, f"{{{ATOM}}}{name}").text = printable(text)
 
 
 def _link(parent: Xml.Element, rel: str, href: str, kind: str) -> None:
-    Xml.SubElement(parent, f"{{{ATOM}}}link", rel=rel, href=_clean(href), type=kind)
+    Xml.SubElement(parent, f"{{{ATOM}}}link", rel=rel, href=printable(href), type=kind)
 
 
 def _urn(entry: Entry) -> str:
@@ -87,7 +86,3 @@ def _urn(entry: Entry) -> str:
 
 def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", text)
