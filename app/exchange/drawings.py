@@ -257,7 +257,14 @@ def _draw_labels(
     for node, (x, y), lines in zip(drawn.nodes, points, labels, strict=True):
         classes = ("halo", "b") if node.slug == drawn.center else ("halo",)
         for place, line in enumerate(lines):
-            svg.text(held, x, y + _radius(node) + 13 + LINE * place, line, *classes, anchor="middle")
+            svg.text(
+                held,
+                x,
+                y + _radius(node) + 13 + LINE * place + (3 if node.alone else 0),
+                line,
+                *classes,
+                anchor="middle",
+            )
 
 
 # --- the legend -----------------------------------------------------------------------------------------------------------
