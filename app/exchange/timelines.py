@@ -127,6 +127,7 @@ def span(item: Item, axis: _Axis) -> Span:
         right = (sure if begun != edtf.LAST else left) + FADED
     if sure > until:  # no day of it is certain
         sure = until = _core(item, left, right, sure, until)
+    left, right = min(left, sure), max(right, until)
     a, b, c, d = (min(max(x, low), high) for x in (left, sure, until, right))
     return Span(a, b, c, d, from_before or left < low, goes_on or right > high)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.kit import edtf
 from app.kit.db import Transaction, table_of
 from app.kit.resource import Dated, Embedded, Linked, Plain, Planned, Resource, Rows
 from app.kit.vocabularies import Vocabulary
@@ -81,7 +82,8 @@ def _years(tx: Transaction, table: sa.Table, name: str) -> dict[str, Any]:
     that may have begun in one year or another (`201X`, `2011?`, `../2005`) are counted apart, as are those without a date."""
     c = table.c
     first, last = sa.extract("year", c[f"{name}_earliest"]), sa.extract("year", c[f"{name}_begun"])
-    certain = sa.case((first == last, first))
+    # An open start, `../2005`, stands as the first day of the calendar.
+    certain = sa.case((sa.and_(first == last, c[f"{name}_begun"] > edtf.FIRST), first))
     stated = c[f"{name}_edtf"].is_not(None)
     statement = (
         sa.select(stated.label("stated"), certain.label("year"), sa.func.count().label("number"))
