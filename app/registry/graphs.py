@@ -60,17 +60,26 @@ class Scope:
         """A row for each part of an organization in a collaboration that counts."""
         own = (PART.c.organization_id, PART.c.collaboration_id, PART.c.role, PART.c.position)
         joined = PART.join(COLLABORATION, COLLABORATION.c.id == PART.c.collaboration_id)
-        return sa.select(*own, COLLABORATION.c.slug).select_from(joined).where(*self._conditions()).subquery(name)
+        where = (*self.of_work(), *self.of_part())
+        return sa.select(*own, COLLABORATION.c.slug).select_from(joined).where(*where).subquery(name)
 
-    def _conditions(self) -> Iterator[sa.ColumnElement[bool]]:
+    def of_work(self) -> Iterator[sa.ColumnElement[bool]]:
+        """What a collaboration must fulfil."""
         yield COLLABORATION.c.withdrawn_at.is_(None)
         if self.types is not None:
             yield COLLABORATION.c.type_id.in_(self.types)
         if self.active_on is not None:
-            day = edtf.parse(self.active_on)
-            held = Overlaps(CollaborationParticipant, "period").within(day.earliest, day.latest, self.match)
-            yield Overlaps(Collaboration, "period").within(day.earliest, day.latest, self.match)
-            yield sa.or_(PART.c.period_edtf.is_(None), held)
+            yield self._held(Overlaps(Collaboration, "period"), self.active_on)
+
+    def of_part(self) -> Iterator[sa.ColumnElement[bool]]:
+        """What a part in it must fulfil."""
+        if self.active_on is not None:
+            own = self._held(Overlaps(CollaborationParticipant, "period"), self.active_on)
+            yield sa.or_(PART.c.period_edtf.is_(None), own)
+
+    def _held(self, span: Overlaps, active_on: str) -> sa.ColumnElement[bool]:
+        day = edtf.parse(active_on)
+        return span.within(day.earliest, day.latest, self.match)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +189,12 @@ def _room(nodes: Sequence[Node]) -> int:
 
 def _ties(scope: Scope, frontier: Sequence[UUID]) -> sa.Subquery:
     """The neighbours of the organizations `frontier`, each with the number of its ties to them."""
-    mine, other, c = scope.parts("mine"), scope.parts("other"), ORGANIZATION.c
-    together = mine.join(other, other.c.collaboration_id == mine.c.collaboration_id)
+    other, c = scope.parts("other"), ORGANIZATION.c
+    mine = sa.select(PART.c.collaboration_id).where(PART.c.organization_id.in_(frontier), *scope.of_part())
     ties = [
-        sa.select(other.c.organization_id.label("id"), other.c.collaboration_id.label("tie"))
-        .select_from(together)
-        .where(mine.c.organization_id.in_(frontier))
+        sa.select(other.c.organization_id.label("id"), other.c.collaboration_id.label("tie")).where(
+            other.c.collaboration_id.in_(mine)
+        )
     ]
     if scope.structure:
         ties.append(sa.select(c.part_of_id, c.id).where(c.id.in_(frontier), c.part_of_id.is_not(None)))
