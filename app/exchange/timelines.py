@@ -134,11 +134,11 @@ def span(item: Item, axis: _Axis) -> Span:
 
 def _core(item: Item, left: float, right: float, sure: float, until: float) -> float:
     """The place where a bar without a certain day is darkest: at its end that is known, or in the middle."""
-    if item.begun != edtf.LAST and item.ended == edtf.FIRST:
-        return min(max(sure, left), right)
-    if item.begun == edtf.LAST and item.ended != edtf.FIRST:
-        return min(max(until, left), right)
-    return (left + right) / 2
+    begin_known = item.begun != edtf.LAST and item.earliest != edtf.FIRST
+    end_known = item.ended != edtf.FIRST and item.latest != edtf.LAST
+    if begin_known == end_known:
+        return (left + right) / 2
+    return min(max(sure if begin_known else until, left), right)
 
 
 # --- drawing ------------------------------------------------------------------------------------------------------------
@@ -177,8 +177,7 @@ def _row(root: Xml.Element, axis: _Axis, item: Item, top: float) -> None:
 
 def _words(held: Xml.Element, item: Item, top: float) -> None:
     svg.text(held, LEFT, top + 16, svg.shortened(item.title, TITLES - 16))
-    if item.date is not None:
-        svg.text(held, LEFT + TITLES, top + 16, item.date, "soft")
+    svg.text(held, LEFT + TITLES, top + 16, _when(item), "soft")
 
 
 def _bar(held: Xml.Element, drawn: Span, item: Item, top: float) -> None:
@@ -225,6 +224,9 @@ def _apart(root: Xml.Element, undated: Sequence[Item], top: float) -> None:
 
 def _told(item: Item) -> str:
     """An item in words."""
-    when = "undated" if item.date is None else f"due {item.date}" if item.field is DateField.due else item.date
-    status = f", {item.status}" if item.status else ""
-    return f"{item.title}: {when}{status}"
+    status = f", {item.status}".replace("_", " ") if item.status else ""
+    return f"{item.title}: {_when(item)}{status}"
+
+
+def _when(item: Item) -> str:
+    return "undated" if item.date is None else f"due {item.date}" if item.field is DateField.due else item.date

@@ -299,7 +299,8 @@ def test_an_open_end_runs_to_the_edge_with_an_arrow_and_an_unknown_one_fades() -
     going, unknown = bar("2005/.."), bar("2005/")
     assert (going.right, going.until, going.goes_on) == (HIGH, HIGH, True)
     assert not unknown.goes_on
-    assert unknown.sure == unknown.until < unknown.right < HIGH
+    assert unknown.left < unknown.sure == unknown.until < unknown.right < HIGH
+    assert unknown.sure == pytest.approx(going.sure)
     before, since = bar("../2005"), bar("/2005")
     assert (before.left, before.from_before) == (LOW, True)
     assert not since.from_before
