@@ -159,15 +159,30 @@ nodes. At most 500 nodes and 2,000 edges: of more, the nearest and most connecte
 EXAMPLE: dict[str, Any] = {
     "graph": {
         "directed": False, "type": "organizations and collaborations",
-        "label": "International Labour Organization and those around it",
-        "metadata": {"center": "ilo", "truncated": False},
-        "nodes": {},
+        "label": "Tokyo Organising Committee of the Olympic and Paralympic Games and those around it",
+        "metadata": {"center": "tokyo-2020", "truncated": False},
+        "nodes": {
+            "ilo": {
+                "label": "International Labour Organization",
+                "metadata": {
+                    "id": openapi.EXAMPLE_META["id"], "acronym": "ILO", "kind": "intergovernmental_organization",
+                    "part_of": None, "steps": 1, "collaborations": 1, "alone": [],
+                },
+            },
+            "tokyo-2020": {
+                "label": "Tokyo Organising Committee of the Olympic and Paralympic Games",
+                "metadata": {
+                    "id": "01935f7e-8c00-7000-8000-000000000002", "acronym": "Tokyo 2020", "kind": "event_organizer",
+                    "part_of": None, "steps": 0, "collaborations": 1, "alone": [],
+                },
+            },
+        },
         "edges": [{
-            "id": "ilo--unctad--unctad-mou", "source": "ilo", "target": "unctad", "relation": "collaboration",
-            "directed": False, "label": "Memorandum of understanding with UNCTAD",
+            "id": "ilo--tokyo-2020--tokyo-2020-agreement", "source": "ilo", "target": "tokyo-2020",
+            "relation": "collaboration", "directed": False, "label": "Agreement with Tokyo 2020",
             "metadata": {
-                "collaboration": "unctad-mou", "type": "memorandum-of-understanding",
-                "type_label": "Memorandum of understanding", "status": "active", "period": None,
+                "collaboration": "tokyo-2020-agreement", "type": "partnership-agreement",
+                "type_label": "Partnership agreement", "status": "unknown", "period": None,
                 "source_roles": ["signatory"], "target_roles": ["signatory"],
             },
         }],
