@@ -194,19 +194,17 @@ async def on_registry_error(request: Request, error: Exception) -> Response:
 
 
 def _elsewhere(request: Request, error: errors.Moved) -> Response:
-    """308 to the same page of the record that took the place of this one. What writes is told and not sent on: it meant
-    another record."""
+    """308 to the same page of the record that took the place of this one, which the path named, or a parameter. What writes is
+    told and not sent on: it meant another record."""
     wanted, there = error.extra["tombstone"], error.extra["moved_to"]
-
-    def moved(step: str) -> str:
-        return there if step.lower() in (wanted["id"], wanted["slug"]) else step
-
     path, given = request.url.path, request.url.query
-    elsewhere = "/".join(map(moved, path.split("/")))
-    if elsewhere == path:  # then a parameter named it, as `center` of the graph does
-        given = urlencode([(name, moved(value)) for name, value in parse_qsl(given)])
+    if (named := error.extra.get("parameter")) is None:
+        path = "/".join(there if step.lower() in (wanted["id"], wanted["slug"]) else step for step in path.split("/"))
+    else:
+        asked = parse_qsl(given, keep_blank_values=True)
+        given = urlencode([(name, there if name == named else value) for name, value in asked])
     query = f"?{given}" if given else ""
-    return Response(status_code=308, headers={"Location": elsewhere + query, "Cache-Control": "no-cache"})
+    return Response(status_code=308, headers={"Location": path + query, "Cache-Control": "no-cache"})
 
 
 async def on_validation_error(request: Request, error: Exception) -> Response:

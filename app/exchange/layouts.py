@@ -45,18 +45,72 @@ def layout(edges: Sequence[tuple[int, int]], boxes: Sequence[Box], *, center: in
     for one, two in edges:
         neighbours[one].add(two)
         neighbours[two].add(one)
+    blocks = [_block(part, neighbours, boxes, center, unit) for part in _components(neighbours, center)]
+    if center is None and len(blocks) > 1 and len(blocks[0].nodes) == 1:
+        blocks.insert(0, Block([], [], 0.0, 0.0, 0.0, 0.0))  # nothing is connected: all of it stands in rows
     placed: list[Point] = [(0.0, 0.0)] * count
-    floor = 0.0
-    for part in _components(neighbours, center):
-        if len(part) == 1 and part[0] != center:
-            continue
-        points = _part(part, neighbours, boxes, center, unit)
-        shift = _below(points, part, boxes, floor) if floor else 0.0
-        for node, (x, y) in zip(part, points, strict=True):
-            placed[node] = (x, y + shift)
-        floor = max(y + shift + boxes[node].below for node, (_, y) in zip(part, points, strict=True)) + 2 * _GAP
-    _shelve([node for node in range(count) if not neighbours[node] and node != center], boxes, placed, floor)
+    for block, (right, down) in _packed(blocks):
+        for node, (x, y) in zip(block.nodes, block.points, strict=True):
+            placed[node] = (x + right, y + down)
     return placed
+
+
+class Block(NamedTuple):
+    """A connected part: its nodes, their points, and the edges of the box around them."""
+
+    nodes: Sequence[int]
+    points: Sequence[Point]
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left + 2 * _GAP
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top + 2 * _GAP
+
+
+def _block(
+    part: Sequence[int], neighbours: Sequence[set[int]], boxes: Sequence[Box], center: int | None, unit: Point
+) -> Block:
+    points = _part(part, neighbours, boxes, center, unit) if len(part) > 1 else [(0.0, 0.0)]
+    placed = [(x, y, boxes[node]) for node, (x, y) in zip(part, points, strict=True)]
+    return Block(
+        part, points, min(x - box.side for x, _, box in placed), min(y - box.above for _, y, box in placed),
+        max(x + box.side for x, _, box in placed), max(y + box.below for _, y, box in placed),
+    )  # fmt: skip
+
+
+def _packed(blocks: Sequence[Block]) -> Iterator[tuple[Block, Point]]:
+    """The first block as it is, the others in rows below it, each with how far it is moved."""
+    if not blocks:
+        return
+    first, *others = blocks
+    yield first, (0.0, 0.0)
+    area = sum(block.width * block.height for block in others)
+    width, middle = max(first.width, 600.0, math.sqrt(1.6 * area)), (first.left + first.right) / 2
+    floor = first.bottom + 2 * _GAP
+    for row in _rows(others, width):
+        x = middle - sum(block.width for block in row) / 2
+        for block in row:
+            yield block, (x + _GAP - block.left, floor - block.top)
+            x += block.width
+        floor += max(block.height for block in row)
+
+
+def _rows(blocks: Sequence[Block], width: float) -> Iterator[list[Block]]:
+    row: list[Block] = []
+    for block in blocks:
+        if row and sum(each.width for each in row) + block.width > width:
+            yield row
+            row = []
+        row.append(block)
+    if row:
+        yield row
 
 
 def _part(
@@ -262,36 +316,3 @@ def _push(
         ys[up] -= over_y * share[up]
         ys[down] += over_y * share[down]
     return True
-
-
-def _below(points: Sequence[Point], part: Sequence[int], boxes: Sequence[Box], floor: float) -> float:
-    return floor - min(y - boxes[node].above for node, (_, y) in zip(part, points, strict=True))
-
-
-def _shelve(nodes: Sequence[int], boxes: Sequence[Box], placed: list[Point], floor: float) -> None:
-    """What is connected with nothing stands in rows below the rest."""
-    if not nodes:
-        return
-    total = sum(2 * boxes[node].side + _GAP for node in nodes)
-    spread = max((abs(x) for x, _ in placed), default=0.0)
-    width = max(2 * spread, math.sqrt(total * 120.0), 600.0)
-    for row in _rows(nodes, boxes, width):
-        x = -sum(2 * boxes[node].side + _GAP for node in row) / 2
-        top = max(boxes[node].above for node in row)
-        for node in row:
-            placed[node] = (x + boxes[node].side + _GAP / 2, floor + top)
-            x += 2 * boxes[node].side + _GAP
-        floor += top + max(boxes[node].below for node in row) + _GAP
-
-
-def _rows(nodes: Sequence[int], boxes: Sequence[Box], width: float) -> Iterator[list[int]]:
-    row: list[int] = []
-    filled = 0.0
-    for node in nodes:
-        needed = 2 * boxes[node].side + _GAP
-        if row and filled + needed > width:
-            yield row
-            row, filled = [], 0.0
-        row.append(node)
-        filled += needed
-    yield row

@@ -43,8 +43,8 @@ STYLE = (
     ".h{font-size:18px;font-weight:600}.b{font-weight:600}"
     ".halo{paint-order:stroke;stroke-width:4px;stroke-linejoin:round}.node{stroke-width:1.5px}.ring{stroke-width:1.2px}"
     ".edge{fill:none;stroke-linecap:round;opacity:.8}.edge:hover{opacity:1}.many .edge{opacity:.45}"
-    ".k1,.k2{stroke-linecap:butt}.k1{stroke-dasharray:7 4}.k2{stroke-dasharray:2 4}.part{stroke-width:1.2px;stroke-dasharray:3 3}"
-    ".became{stroke-width:1.4px}"
+    ".k1,.k2{stroke-linecap:butt}.k1{stroke-dasharray:7 4}.k2{stroke-dasharray:2 4}"
+    ".part{stroke-width:1.2px;stroke-dasharray:3 3}.became{stroke-width:1.4px}"
     ".grid{stroke-width:1px}.unsure{fill:none;stroke-width:1.2px;stroke-dasharray:3 3}"
     f"{_rules(0)}@media (prefers-color-scheme:dark){{{_rules(1)}}}"
 )

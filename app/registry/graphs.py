@@ -127,7 +127,7 @@ class Edge:
     @property
     def id(self) -> str:
         """Unique in its graph, and the same in every graph that holds the edge."""
-        through = self.work.slug if self.work else self.event or self.kind
+        through = self.work.slug if self.work else f"{self.kind}--{self.event}" if self.event else self.kind
         return f"{self.source}--{self.target}--{through}"
 
     @property
@@ -164,7 +164,7 @@ def whole(tx: Transaction, scope: Scope) -> Graph:
 def around(tx: Transaction, center: str, scope: Scope, *, depth: int, lineage: bool = False) -> Graph:
     """The organizations that are at most `depth` steps from the one with this slug, and all edges between them. Of too many
     the nearest, of these those with most ties to the step before. With `lineage` its predecessors stand with it at step 0.
-    Two statements and one a step, whatever its size."""
+    Three statements and one a step, whatever its size."""
     own = named(ORGANIZATION, center)
     roots = lineage_of(own) if lineage else sa.select(ORGANIZATION.c.id).where(own)
     found = sa.select(roots.subquery().c.id, sa.literal(0).label("ties")).subquery("ranked")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import combinations
 from typing import Any
 from xml.etree import ElementTree as Xml
@@ -196,8 +196,11 @@ def test_a_center_that_was_merged_sends_to_the_other(client: httpx.Client) -> No
     together(client, "work", "old", "friend")
     merged = client.post("/v1/organizations/old/merge", json={"into": "new"}, headers={"If-Match": "*"})
     assert merged.status_code == 200, merged.text
+    collaboration_type(client, slug="old")
     answer = client.get("/v1/graph?depth=2&center=old")
     assert (answer.status_code, answer.headers["location"]) == (308, "/v1/graph?depth=2&center=new")
+    typed = client.get("/v1/graph?center=old&type=old")
+    assert (typed.status_code, typed.headers["location"]) == (308, "/v1/graph?center=new&type=old")
     assert list(client.get(answer.headers["location"]).json()["graph"]["nodes"]) == ["friend", "new"]
 
 
@@ -498,11 +501,24 @@ def test_every_text_can_stand_in_xml(text: str) -> None:
     assert printable("a\x1db\x00\ufffe") == "a\ufffdb\ufffd\ufffd"
 
 
+SHAPES: dict[str, Callable[[int], list[tuple[int, int]]]] = {
+    "tree": lambda size: [(n // 3, n) for n in range(1, size - size // 10)],
+    "pairs": lambda size: [(n - 1, n) for n in range(1, size, 2)],
+    "nothing": lambda _: [],
+    "everything": lambda size: list(combinations(range(min(size, 20)), 2)),
+}
+
+
 @pytest.mark.parametrize("size", [0, 1, 2, 7, 40, 130])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("centered", [False, True])
-def test_no_two_boxes_of_a_layout_overlap(size: int, centered: bool) -> None:  # noqa: FBT001  # the parameter of a test
+def test_no_two_boxes_of_a_layout_overlap(
+    size: int,
+    shape: Callable[[int], list[tuple[int, int]]],
+    centered: bool,  # noqa: FBT001  # the parameter of a test
+) -> None:
     boxes = [Box(20 + n % 7 * 12, 10, 24 + n % 3 * 14) for n in range(size)]
-    pairs = [(n // 3, n) for n in range(1, size - size // 10)]
+    pairs = shape(size)
     points = layout(pairs, boxes, center=0 if centered and size else None, unit=(120, 100))
     assert points == layout(pairs, boxes, center=0 if centered and size else None, unit=(120, 100))
     if centered and size:

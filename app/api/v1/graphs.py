@@ -15,7 +15,7 @@ from app.exchange import drawings, svg
 from app.exchange.graphs import gexf, graphml, jgf
 from app.kit import records
 from app.kit.db import Transaction
-from app.kit.errors import Invalid
+from app.kit.errors import Invalid, Moved
 from app.kit.fields import AsOfQuery, Digits, EdtfDate, Flag, Key
 from app.kit.filters import Match
 from app.kit.vocabularies import Vocabulary
@@ -233,5 +233,8 @@ def _asked(tx: Transaction, query: GraphQuery) -> Graph:
     scope = Scope(types, query.active_on, query.match, query.structure)
     if query.center is None:
         return whole(tx, scope)
-    center = records.fetch(tx, ORGANIZATIONS, query.center)
+    try:
+        center = records.fetch(tx, ORGANIZATIONS, query.center)
+    except Moved as moved:  # the parameter in which the other is to be named
+        raise Moved(moved.detail, **moved.extra, parameter="center") from None
     return around(tx, center.slug, scope, depth=query.depth, lineage=query.lineage)
