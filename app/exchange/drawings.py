@@ -16,12 +16,14 @@ from app.exchange.graphs import RELATIONS, title
 from app.exchange.layouts import Box, Point
 from app.exchange.markup import document, element
 from app.exchange.svg import number
-from app.registry.graphs import Edge, EdgeKind, Graph, Node
+from app.registry.graphs import Edge, EdgeKind, Graph, Node, Summary
 
 LINE = 14
 """Pixels from one line of text to the next."""
 MANY = 60
 """From so many nodes on, labels are short."""
+TOLD = 12
+"""Collaborations that are named where the pointer rests."""
 HEAD, MARGIN, COLUMN = 64, 28, 280
 _PLAIN = {EdgeKind.part_of: "part", EdgeKind.succession: "became"}
 
@@ -92,7 +94,7 @@ def _label(node: Node, *, many: bool) -> list[str]:
 
 
 def _radius(node: Node) -> float:
-    return 5 + 2.4 * math.sqrt(node.collaborations)
+    return min(5 + 2.4 * math.sqrt(node.collaborations), 30)
 
 
 def _box(node: Node, lines: Sequence[str]) -> Box:
@@ -141,16 +143,16 @@ def _draw_edges(
     between: dict[tuple[int, int], dict[str, _Line]] = defaultdict(dict)
     for edge in drawn.edges:
         ends = numbers[edge.source], numbers[edge.target]
-        kind = edge.work.type if edge.work else _PLAIN[edge.kind]
+        kind = edge.work.type if edge.work else f"edge {_PLAIN[edge.kind]}"  # which no slug can be
         pair = min(ends), max(ends)
-        between[pair].setdefault(f"{kind}", _Line(ends)).edges.append(edge)
+        between[pair].setdefault(kind, _Line(ends)).edges.append(edge)
     held = element(root, "g", class_="many" if len(between) > 150 else None)
     others = _circles(drawn, points) if len(points) <= MANY else []
     for ends, lines in between.items():
         for place, kind in enumerate(sorted(lines)):
             bend = (place - (len(lines) - 1) / 2) * 22
             bend = _clear(ends, points, bend, others) if len(lines) == 1 else bend
-            _draw_line(held, drawn, lines[kind], points, styles.get(kind, f"edge {kind}"), bend)
+            _draw_line(held, drawn, lines[kind], points, styles.get(kind, kind), bend)
 
 
 Circle = tuple[int, float, float, float]
@@ -189,9 +191,7 @@ def _middle(one: Point, two: Point, bend: float) -> Point:
     return (one[0] + two[0]) / 2 - bend * dy / length, (one[1] + two[1]) / 2 + bend * dx / length
 
 
-def _draw_line(
-    held: Xml.Element, drawn: Graph, line: _Line, points: Sequence[Point], style: str, bend: float
-) -> None:  # fmt: skip
+def _draw_line(held: Xml.Element, drawn: Graph, line: _Line, points: Sequence[Point], style: str, bend: float) -> None:
     one, two = line.ends
     start, end = points[one], points[two]
     # A bend is to the same side, whichever way the line leads.
@@ -224,10 +224,14 @@ def _told(drawn: Graph, line: _Line) -> str:
     first = line.edges[0]
     if first.work is None:
         return f"{one.name} {RELATIONS[first.kind]} {two.name}" + (f" ({first.date})" if first.date else "")
-    works = "; ".join(
-        edge.work.title + (f" ({edge.work.period})" if edge.work.period else "") for edge in line.edges if edge.work
-    )
+    works = _listed([edge.work for edge in line.edges if edge.work])
     return f"{one.acronym or one.name} and {two.acronym or two.name}, {first.work.type_label}: {works}"
+
+
+def _listed(works: Sequence[Summary]) -> str:
+    """Some collaborations by their titles, and how many there are beside."""
+    told = [work.title + (f" ({work.period})" if work.period else "") for work in works[:TOLD]]
+    return "; ".join(told) + (f"; and {len(works) - TOLD} more" if len(works) > TOLD else "")
 
 
 def _draw_nodes(root: Xml.Element, drawn: Graph, points: Sequence[Point]) -> None:
@@ -246,25 +250,17 @@ def _draw_nodes(root: Xml.Element, drawn: Graph, points: Sequence[Point]) -> Non
 
 def _described(node: Node) -> str:
     name = f"{node.name} ({node.acronym})" if node.acronym else node.name
-    alone = f". By itself: {'; '.join(work.title for work in node.alone)}" if node.alone else ""
+    alone = f". Alone: {_listed(node.alone)}" if node.alone else ""
     return f"{name}: {_number(node.collaborations, 'collaboration')}{alone}"
 
 
-def _draw_labels(
-    root: Xml.Element, drawn: Graph, points: Sequence[Point], labels: Sequence[Sequence[str]]
-) -> None:  # fmt: skip
+def _draw_labels(root: Xml.Element, drawn: Graph, points: Sequence[Point], labels: Sequence[Sequence[str]]) -> None:
     held = element(root, "g", font_size=10 if len(drawn.nodes) > MANY else None)
     for node, (x, y), lines in zip(drawn.nodes, points, labels, strict=True):
         classes = ("halo", "b") if node.slug == drawn.center else ("halo",)
         for place, line in enumerate(lines):
-            svg.text(
-                held,
-                x,
-                y + _radius(node) + 13 + LINE * place + (3 if node.alone else 0),
-                line,
-                *classes,
-                anchor="middle",
-            )
+            down = _radius(node) + 13 + LINE * place + (3 if node.alone else 0)
+            svg.text(held, x, y + down, line, *classes, anchor="middle")
 
 
 # --- the legend -----------------------------------------------------------------------------------------------------------
@@ -288,9 +284,7 @@ def _legend_rows(drawn: Graph, styles: Mapping[str, str], width: float) -> int:
     return math.ceil(len(_entries(drawn, styles)) / _columns(width))
 
 
-def _draw_legend(
-    root: Xml.Element, drawn: Graph, styles: Mapping[str, str], corner: Point, width: float
-) -> None:  # fmt: skip
+def _draw_legend(root: Xml.Element, drawn: Graph, styles: Mapping[str, str], corner: Point, width: float) -> None:
     entries, rows = _entries(drawn, styles), _legend_rows(drawn, styles, width)
     held = element(root, "g")
     for place, (style, meaning) in enumerate(entries):

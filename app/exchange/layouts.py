@@ -297,8 +297,14 @@ def _near(xs: list[float], ys: list[float], boxes: Sequence[Box], sides: Sequenc
 
 
 def _push(
-    one: int, two: int, xs: list[float], ys: list[float], boxes: Sequence[Box], sides: Sequence[float], fixed: int | None
-) -> bool:  # fmt: skip
+    one: int,
+    two: int,
+    xs: list[float],
+    ys: list[float],
+    boxes: Sequence[Box],
+    sides: Sequence[float],
+    fixed: int | None,
+) -> bool:
     """Move two boxes apart if they overlap. The fixed one stays where it is."""
     left, right = (one, two) if (xs[one], one) <= (xs[two], two) else (two, one)
     up, down = (one, two) if (ys[one], one) <= (ys[two], two) else (two, one)

@@ -52,9 +52,7 @@ STYLE_HASH = "sha256-" + base64.b64encode(hashlib.sha256(STYLE.encode()).digest(
 """What a Content-Security-Policy must allow for the picture to be styled, and nothing else."""
 
 
-def picture(
-    *, left: float, top: float, width: float, height: float, title: str, about: str
-) -> Xml.Element:  # fmt: skip
+def picture(*, left: float, top: float, width: float, height: float, title: str, about: str) -> Xml.Element:
     """An empty picture, with its title and description for those who do not see it."""
     root = Xml.Element("svg", xmlns=NAMESPACE)
     root.attrib.update(

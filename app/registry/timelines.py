@@ -173,9 +173,14 @@ def _life_of(asked: Asked, organization: str) -> sa.Select[Any]:
 
 
 def _columns(
-    noun: str, table: sa.Table, title: sa.Column[Any], kinds: tuple[sa.Column[Any], sa.Column[Any]], status: sa.Column[Any],
-    field: DateField, column: str,
-) -> list[sa.ColumnElement[Any]]:  # fmt: skip
+    noun: str,
+    table: sa.Table,
+    title: sa.Column[Any],
+    kinds: tuple[sa.Column[Any], sa.Column[Any]],
+    status: sa.Column[Any],
+    field: DateField,
+    column: str,
+) -> list[sa.ColumnElement[Any]]:
     return [
         _text(noun).label("noun"), table.c.slug, title.label("title"), *_kinds(*kinds),
         sa.cast(status, sa.String).label("status"), _text(field).label("field"),
@@ -206,9 +211,7 @@ def _id(table: sa.Table, key: str) -> sa.ScalarSelect[Any]:
     return sa.select(table.c.id).where(named(table, key)).scalar_subquery()
 
 
-def _within(
-    asked: Asked, span: Overlaps | Lifetime, stated: sa.ColumnElement[Any]
-) -> Sequence[sa.ColumnElement[bool]]:  # fmt: skip
+def _within(asked: Asked, span: Overlaps | Lifetime, stated: sa.ColumnElement[Any]) -> Sequence[sa.ColumnElement[bool]]:
     undated = stated.is_(None)
     if asked.window is None:
         return () if asked.match is Match.possible else (~undated,)

@@ -477,6 +477,20 @@ def test_a_line_is_wider_the_more_collaborations_it_stands_for(client: httpx.Cli
     assert any("Work ab-0; Work ab-1; Work ab-2" in told for told in widths)
 
 
+def test_a_type_may_have_the_name_of_a_style_and_a_body_a_thousand_collaborations(client: httpx.Client) -> None:
+    bodies(client, "un")
+    bodies(client, "unctad", part_of="un")
+    together(client, "work", "un", "unctad", type=collaboration_type(client, slug="part", label="Part")["slug"])
+    styles = [path.get("class") for path in tree(client, "", "image/svg+xml").iter(f"{SVG}path")]
+    assert styles.count("edge c0 k0") == styles.count("edge part") == 2  # each once more in the legend
+    for n in range(20):
+        together(client, f"lone-{n:02}", "un")
+    told = words(tree(client, "", "image/svg+xml"))
+    assert "Work lone-11; and 8 more" in told
+    assert "Work lone-12" not in told
+    assert "21 collaborations" in told
+
+
 @pytest.mark.parametrize("query", ["", "center=first"])
 def test_names_are_text_and_nothing_else(client: httpx.Client, query: str) -> None:
     kind = collaboration_type(client, label='Kind <script>"&]]>')["slug"]
