@@ -25,10 +25,13 @@ from app.api.v1 import (
     dossiers,
     entry_points,
     findings,
+    graphs,
     identity,
     imports,
     matches,
     provenance,
+    statistics,
+    timelines,
 )
 from app.api.v1.citations import RecordCitationQuery
 from app.api.verbs import Verbs, VerbsLayer
@@ -43,14 +46,15 @@ TAGS = (
     {"name": "operations", "description": "For those who run it."},
 )
 ROOMS = (
-    entry_points, provenance, agenda, dossiers, calendars, identity, changes, batches, findings, imports, documents,
+    entry_points, provenance, agenda, dossiers, calendars, graphs, timelines, statistics, identity, changes, batches,
+    findings, imports, documents,
 )  # fmt: skip
 """The modules whose routes are no noun's."""
 SCHEMAS: tuple[type[BaseModel], ...] = (
     batches.Batch, batches.BatchQuery, identity.Merger, changes.NamedChangesQuery, AsOfQuery, RecordCitationQuery,
     provenance.DisagreementQuery, provenance.VerificationQuery, agenda.AgendaPageQuery, agenda.AgendaQuery,
     dossiers.DossierQuery, findings.SearchQuery, matches.MatchQuery, matches.Names, imports.ImportQuery,
-    documents.ExportQuery,
+    documents.ExportQuery, graphs.GraphQuery, timelines.TimelineQuery,
 )  # fmt: skip
 """The classes of bodies and parameters that are no noun's."""
 ABOUT = """\
@@ -96,19 +100,7 @@ def create_app(
     app.include_router(matches.router)  # before the nouns: to organizations, "match" would be a slug
     for resource in RESOURCES:
         app.include_router(crud_router(resource, by_table))
-    for room in (
-        entry_points,
-        provenance,
-        agenda,
-        dossiers,
-        calendars,
-        identity,
-        changes,
-        batches,
-        findings,
-        imports,
-        documents,
-    ):
+    for room in ROOMS:
         app.include_router(room.router)
     ops.install(app)
     app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -198,12 +199,17 @@ async def on_registry_error(request: Request, error: Exception) -> Response:
 
 
 def _elsewhere(request: Request, error: errors.Moved) -> Response:
-    """308 to the same page of the record that took the place of this one. What writes is told and not sent on: it meant
-    another record."""
+    """308 to the same page of the record that took the place of this one, which the path named, or a parameter. What writes is
+    told and not sent on: it meant another record."""
     wanted, there = error.extra["tombstone"], error.extra["moved_to"]
-    steps = [there if step.lower() in (wanted["id"], wanted["slug"]) else step for step in request.url.path.split("/")]
-    query = f"?{request.url.query}" if request.url.query else ""
-    return Response(status_code=308, headers={"Location": "/".join(steps) + query, "Cache-Control": "no-cache"})
+    path, given = request.url.path, request.url.query
+    if (named := error.extra.get("parameter")) is None:
+        path = "/".join(there if step.lower() in (wanted["id"], wanted["slug"]) else step for step in path.split("/"))
+    else:
+        asked = parse_qsl(given, keep_blank_values=True)
+        given = urlencode([(name, there if name == named else value) for name, value in asked])
+    query = f"?{given}" if given else ""
+    return Response(status_code=308, headers={"Location": path + query, "Cache-Control": "no-cache"})
 
 
 async def on_validation_error(request: Request, error: Exception) -> Response:

@@ -195,10 +195,11 @@ def _insist_on_references(tx: Transaction, query: filters.ListQuery) -> None:
         value = getattr(query, name)
         for mark in info.metadata if value is not None else ():
             if isinstance(mark, filters.Where) and mark.target is not None:
-                _insist_on_reference(tx, mark.target, value, info.alias or name)
+                insist_on_reference(tx, mark.target, value, info.alias or name)
 
 
-def _insist_on_reference(tx: Transaction, table: sa.Table, key: str, parameter: str) -> None:
+def insist_on_reference(tx: Transaction, table: sa.Table, key: str, parameter: str) -> None:
+    """Raises Invalid where a parameter names a record of `table` that there is not, or whose place another took."""
     if not exists(tx, table, key):
         raise Invalid.parameter(parameter, "unknown_reference", f"There is no {_noun(table)} {key!r}.")
     moved, there = table.info["moved"], table.alias()

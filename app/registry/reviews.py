@@ -122,15 +122,30 @@ class Stands(Where):
     """Collaborations whose review stands so: what `standing` computes, asked in SQL."""
 
     def clause(self, value: Any, asked: Asked) -> sa.ColumnElement[bool]:
-        last = sa.func.max(_HELD.c.date_latest).label("last")
-        state = (
-            sa.select(COLLABORATION.c.id, MONTHS.label("months"), last)
-            .select_from(WITH_INTERVAL.outerjoin(_HELD, _HELD.c.collaboration_id == COLLABORATION.c.id))
-            .group_by(COLLABORATION.c.id, MONTHS)
-            .subquery("state")
-        )
+        state = _state()
         stands = _stands(state.c.months, state.c.last, asked.today)
         return asked.table.c.id.in_(sa.select(state.c.id).where(sa.or_(*(stands[status] for status in value))))
+
+
+def _state() -> sa.Subquery:
+    """For each collaboration its interval in months, and the day of its last review."""
+    last = sa.func.max(_HELD.c.date_latest).label("last")
+    return (
+        sa.select(COLLABORATION.c.id, MONTHS.label("months"), last)
+        .select_from(WITH_INTERVAL.outerjoin(_HELD, _HELD.c.collaboration_id == COLLABORATION.c.id))
+        .group_by(COLLABORATION.c.id, MONTHS)
+        .subquery("state")
+    )
+
+
+def status_counts(tx: Transaction) -> dict[ReviewStatus, int]:
+    """How many collaborations stand in each status today. One statement."""
+    state = _state()
+    stands = _stands(state.c.months, state.c.last, tx.today)
+    counted = [sa.func.sum(sa.case((each, 1), else_=0)) for each in stands.values()]
+    joined = state.join(COLLABORATION, COLLABORATION.c.id == state.c.id)
+    row = tx.execute(sa.select(*counted).select_from(joined).where(COLLABORATION.c.withdrawn_at.is_(None))).one()
+    return {status: int(count or 0) for status, count in zip(stands, row, strict=True)}
 
 
 def _stands(

@@ -526,18 +526,11 @@ def test_the_documentation_page_and_all_it_loads_come_from_this_server(http: htt
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
-        "/livez",
-        "/readyz",
-        "/docs",
-        "/openapi.json",
-        "/problems",
-        "/problems/gone",
-        "/v1",
-        "/v1/changes",
-        "/.well-known/api-catalog",
+        "/", "/livez", "/readyz", "/docs", "/openapi.json", "/problems", "/problems/gone", "/.well-known/api-catalog", "/v1",
+        "/v1/changes", "/v1/graph", "/v1/graph?format=svg", "/v1/timeline", "/v1/stats", "/v1/search?q=ilo", "/v1/export",
+        "/v1/export?format=xlsx", "/v1/organizations?format=csv", "/v1/context.jsonld", "/v1/organizations/match?name=ilo",
     ],
-)
+)  # fmt: skip
 def test_what_is_no_noun_answers_head_and_options_and_refuses_other_verbs(client: httpx.Client, path: str) -> None:
     got, head, options = client.get(path), client.head(path), client.options(path)
     assert (head.status_code, head.content) == (got.status_code, b"") == (200, b"")
