@@ -24,12 +24,12 @@ from app.api.v1 import (
     documents,
     dossiers,
     entry_points,
-    findings,
     graphs,
     identity,
     imports,
     matches,
     provenance,
+    searches,
     statistics,
     timelines,
 )
@@ -47,13 +47,13 @@ TAGS = (
 )
 ROOMS = (
     entry_points, provenance, agenda, dossiers, calendars, graphs, timelines, statistics, identity, changes, batches,
-    findings, imports, documents,
+    searches, imports, documents,
 )  # fmt: skip
 """The modules whose routes are no noun's."""
 SCHEMAS: tuple[type[BaseModel], ...] = (
     batches.Batch, batches.BatchQuery, identity.Merger, changes.NamedChangesQuery, AsOfQuery, RecordCitationQuery,
     provenance.DisagreementQuery, provenance.VerificationQuery, agenda.AgendaPageQuery, agenda.AgendaQuery,
-    dossiers.DossierQuery, findings.SearchQuery, matches.MatchQuery, matches.Names, imports.ImportQuery,
+    dossiers.DossierQuery, searches.SearchQuery, matches.MatchQuery, matches.Names, imports.ImportQuery,
     documents.ExportQuery, graphs.GraphQuery, timelines.TimelineQuery,
 )  # fmt: skip
 """The classes of bodies and parameters that are no noun's."""

@@ -93,8 +93,15 @@ async def export(request: Request, lists: Lists, chosen: Format, form: Form | No
     ahead = [await anext(parts)]  # what is wrong with the question is told before anything is answered
     media_type = {**headers, "Content-Type": form.media_type}
     if request.scope.get("head"):
-        return Response(headers=media_type)
+        return _without_length(media_type)
     return StreamingResponse(_stream(form, ahead, parts), headers=media_type)
+
+
+def _without_length(headers: dict[str, str]) -> Response:
+    """The answer to HEAD: how long the stream would be is known when it ends."""
+    response = Response(headers=headers)
+    del response.headers["content-length"]
+    return response
 
 
 def _state(tx: Transaction, lists: Lists) -> int:
@@ -143,7 +150,7 @@ async def _workbook(request: Request, lists: Lists, number: int, headers: dict[s
     """A workbook is a ZIP file whose parts refer to each other: it is made on disk, and then sent."""
     headers = {**headers, "Content-Type": workbooks.MEDIA_TYPE}
     if request.scope.get("head"):
-        return Response(headers=headers)
+        return _without_length(headers)
     file = await asyncio.to_thread(_written, request, lists, number)
     return StreamingResponse(_chunks(file), headers=headers)
 

@@ -81,6 +81,12 @@ def problems(slugs: Iterable[str]) -> dict[int | str, dict[str, Any]]:
     return responses
 
 
+def text_body(examples: Mapping[str, str]) -> dict[str, Any]:
+    """A required request body that is a text of one of several types, each with an example."""
+    content = {kind: {"schema": {"type": "string"}, "example": example} for kind, example in examples.items()}
+    return {"required": True, "content": content}
+
+
 def json_body(schema: Mapping[str, Any], types: Sequence[str], *, example: Any = None) -> dict[str, Any]:
     """A required request body."""
     content: dict[str, Any] = {"schema": schema}
@@ -476,11 +482,22 @@ def build(
     for noun in resources:
         if noun.moved is not None:
             _tell_moves(paths, f"/v1/{noun.plural}/{{{noun.key_name}}}")
+    _forget_json(paths)
     components.name_schemas(paths, found)
     document.setdefault("components", {})["schemas"] = found
     for verb, path in app.state.deprecations:
         paths[path][verb.lower()]["deprecated"] = True
     return document
+
+
+def _forget_json(paths: Mapping[str, Any]) -> None:
+    """FastAPI says of every answer that it is JSON as well; of what is described as something else that is not so."""
+    for items in paths.values():
+        for operation in items.values():
+            for answer in operation["responses"].values():
+                content = answer.get("content", {})
+                if len(content) > 1 and content.get("application/json") == {"schema": {}}:
+                    del content["application/json"]
 
 
 def _tell_moves(paths: Mapping[str, Any], record: str) -> None:
@@ -526,12 +543,14 @@ def _allowed(noun: Resource[Any], found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _query_parameters(schema: Mapping[str, Any], choices: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A class that reads parameters, as OpenAPI lists them: optional ones, lists with commas."""
+    """A class that reads parameters, as OpenAPI lists them: lists with commas; one that is needed with its example."""
     for name, about in schema["properties"].items():
         described = {key: value for key, value in about.items() if key != "title"}
-        parameter = {"name": name, "in": "query", "required": False}
+        parameter = {"name": name, "in": "query", "required": name in schema.get("required", ())}
         parameter["description"] = described.pop("description", f"Only records whose `{name}` is this.")
         parameter["schema"] = choices.get(name) or _without_null(described)
+        if parameter["required"]:
+            parameter["example"] = parameter["schema"]["examples"][0]
         if parameter["schema"].get("type") == "array":
             parameter |= {"style": "form", "explode": False}
         yield parameter

@@ -45,7 +45,7 @@ class _Unread(Exception):
 def _line(number: int, line: bytes, nouns: Nouns, noun: Resource[Any] | None) -> Row:
     values = _object(number, line)
     named = values.pop("noun", None)
-    if noun is None and named not in nouns:
+    if noun is None and (not isinstance(named, str) or named not in nouns):
         allowed = f"Say in the field `noun` of which noun it is: {', '.join(nouns)}."
         raise _Unread(Problem(number, "noun", allowed, pointer="/noun"))
     if noun is not None and named not in (None, noun.plural):

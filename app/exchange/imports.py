@@ -205,48 +205,43 @@ class _Intake:
         """Look up the records that are there, and refuse what the mode does not allow."""
         for resource in {row.resource.plural: row.resource for row in rows}.values():
             ours = [row for row in rows if row.resource is resource]
-            self._find_by_key(resource, ours)
+            if self.wish.key in ("slug", "id"):
+                self._find_by_key(resource, ours)
+            else:
+                self._find_by_identifier(resource, ours)
             if self.wish.mode is not ImportMode.create:
                 self._find_by_title(resource, [row for row in ours if row.slug is None and row.id is None])
         for row in rows:
             self._try(row, lambda row=row: self._allow(row))  # type: ignore[misc]
 
     def _find_by_key(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
+        """By the slug, and by the id."""
         c = resource.table.c
-        by_key: dict[Any, Row] = {}
-        for row in rows:
-            by_key |= dict.fromkeys(self._keys(resource, row), row)
-        for column in (c.slug, c.id):
-            keys = sorted((key for key in by_key if isinstance(key, UUID) == (column is c.id)), key=str)
-            for found in self._present(resource, column, keys):
-                by_key[getattr(found, column.name)].present = found
-        self._find_by_identifier(resource, by_key)
+        for column, name in ((c.id, "id"), (c.slug, "slug")):
+            by_key = {getattr(row, name): row for row in rows if getattr(row, name) is not None}
+            for found in self._present(resource, column, sorted(by_key, key=str)):
+                by_key[getattr(found, name)].present = found
 
-    def _keys(self, resource: Resource[Any], row: Row) -> Iterator[Any]:
-        """By what the record of a row is looked for: what the wish says, else its id and slug."""
-        if self.wish.key not in ("slug", "id"):
-            child = next((child for child in resource.plan.children if child.claims == ("scheme", "value")), None)
-            items = row.values.get(child.name) if child is not None else None
-            for item in items if isinstance(items, list) else ():
-                if isinstance(item, dict) and str(item.get("scheme")).casefold() == self.wish.key.casefold():
-                    yield ("claim", claim_of({"scheme": item["scheme"], "value": item.get("value")}, child.claims))  # type: ignore[union-attr]
-            return
-        if self.wish.key == "slug" and row.slug is not None:
-            yield row.slug
-        if row.id is not None:
-            yield row.id
-
-    def _find_by_identifier(self, resource: Resource[Any], by_key: Mapping[Any, Row]) -> None:
-        claims = sorted(key[1] for key in by_key if isinstance(key, tuple))
+    def _find_by_identifier(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
+        """By the identifier of the scheme that the wish names."""
         child = next((child for child in resource.plan.children if child.claims == ("scheme", "value")), None)
-        if not claims or child is None:
-            return
-        for part in _parts(claims):
+        if child is None:
+            message = f"Records of {resource.plural} have no identifiers: the key is slug or id."
+            raise Invalid.parameter("key", "unknown_key", message)
+        by_claim = {claim: row for row in rows for claim in self._identifiers(child, row)}
+        for part in _parts(sorted(by_claim)):
             statement = sa.select(child.table.c.claim, child.table.c[child.parent].label("owner"))
-            rows = self.tx.execute(statement.where(child.table.c.claim.in_(part)))
-            owners = {row.owner: row.claim for row in rows}
-            for found in self._present(resource, resource.table.c.id, sorted(owners, key=str)):
-                by_key["claim", owners[found.id]].present = found
+            found = self.tx.execute(statement.where(child.table.c.claim.in_(part))).all()
+            owners = {row.owner: row.claim for row in found}
+            for present in self._present(resource, resource.table.c.id, sorted(owners, key=str)):
+                by_claim[owners[present.id]].present = present
+
+    def _identifiers(self, child: Rows, row: Row) -> Iterator[str]:
+        """The claims of the row's identifiers of that scheme."""
+        items = row.values.get(child.name)
+        for item in items if isinstance(items, list) else ():
+            if isinstance(item, dict) and fold(str(item.get("scheme"))) == fold(self.wish.key):
+                yield claim_of({"scheme": str(item["scheme"]), "value": str(item.get("value"))}, child.claims)
 
     def _find_by_title(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
         """Where nothing else says which record a row is, and its title tells records apart, it is the one with that title."""
@@ -281,9 +276,9 @@ class _Intake:
 
     def _allow(self, row: Row) -> None:
         if isinstance(row.present, tuple):
-            names = " and ".join(found.slug for found in row.present)
+            names, row.present = " and ".join(found.slug for found in row.present), None
             raise Conflict(
-                f"Several records have this {row.resource.claims[0]}: {names}. Give the slug of the one you mean."
+                f"Several records have this {row.resource.claims[0]}: {names}. Give the slug of one of them."
             )
         if row.present is not None:
             self._allow_present(row)

@@ -6,13 +6,12 @@ from xml.etree import ElementTree as Xml
 
 from app.kit.text import for_xml
 
+
 def element(parent: Xml.Element, name: str, text: str | None = None, **attributes: object) -> Xml.Element:
     """A new last child of `parent`. Attributes that are None are left out; `_` in a name stands for `-`, and one at its end
     for nothing (class_)."""
     given = {
-        key.rstrip("_").replace("_", "-"): for_xml(str(value))
-        for key, value in attributes.items()
-        if value is not None
+        key.rstrip("_").replace("_", "-"): for_xml(str(value)) for key, value in attributes.items() if value is not None
     }
     made = Xml.SubElement(parent, name, given)
     if text is not None:

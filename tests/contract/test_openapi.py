@@ -175,11 +175,18 @@ def test_every_answer_is_described_and_every_refusal_is_a_problem(document: Json
             elif status in ("204", "304", "308"):
                 assert "content" not in response
             else:
-                assert "schema" in response["content"]["application/json"]
-        if operation["operationId"] not in ("getLiveness", "getEntryPoint"):  # they do not ask the database
+                assert all("schema" in content for content in response["content"].values())
+                assert response["content"]
+        if operation["operationId"] not in (
+            "getLiveness",
+            "getEntryPoint",
+            "getContext",
+        ):  # they do not ask the database
             assert "503" in responses
-        if verb != "get":
-            assert {"403", "500"} <= set(responses)
+        assert verb == "get" or "500" in responses
+        assert ("403" in responses) == any(
+            parameter["name"] == "Change-Reason" for parameter in operation["parameters"]
+        )
 
 
 def test_every_operation_that_reads_a_body_describes_it(document: Json) -> None:
@@ -189,7 +196,7 @@ def test_every_operation_that_reads_a_body_describes_it(document: Json) -> None:
             assert operation["requestBody"]["required"]
             assert {"413", "415"} <= set(operation["responses"])
             wanted = {"application/json"} | ({"application/merge-patch+json"} if verb == "patch" else set())
-            if operation["operationId"] != "verifySource":  # it takes texts
+            if operation["operationId"] not in ("verifySource", "importRecords"):  # they take texts
                 assert set(operation["requestBody"]["content"]) == wanted
         else:
             assert "requestBody" not in operation
@@ -391,6 +398,10 @@ def requests_of(path: str, operation: Json) -> Iterator[Example]:
     given = {(p["in"], p["name"]): str(p["example"]) for p in operation["parameters"] if "example" in p}
     needed = {(p["in"], p["name"]) for p in operation["parameters"] if p["required"]}
     assert needed <= given.keys(), f"{name}: {needed - given.keys()} without an example"
+    if any(media_type == "text/csv" for media_type in operation.get("requestBody", {}).get("content", ())):
+        given |= {
+            ("query", p["name"]): p["schema"]["examples"][0] for p in operation["parameters"] if p["name"] == "noun"
+        }
     values = {place: {name: value for (where, name), value in given.items() if where == place} for place in PLACES}
     target = path.format(**values["path"]) + (f"?{urlencode(values['query'])}" if values["query"] else "")
     if "requestBody" not in operation:
@@ -411,7 +422,11 @@ def faults(document: Json, operation: Json, answer: httpx.Response) -> list[str]
     media_type = answer.headers.get("content-type", "").partition(";")[0]
     if media_type not in content:
         return [f"undescribed media type {media_type!r}"] if answer.content else []
-    return invalid(document, content[media_type]["schema"], answer.json()) if media_type.endswith("json") else []
+    return (
+        invalid(document, content[media_type]["schema"], answer.json())
+        if media_type.endswith(("/json", "+json"))
+        else []
+    )
 
 
 def invalid(document: Json, schema: Json, value: Any) -> list[str]:
@@ -446,6 +461,7 @@ def test_every_parameter_of_a_reading_works_with_a_value_that_the_description_gi
                 given = {
                     each: value_of(document, asked[each]["schema"]) for each in (name, needed and needed[1]) if each
                 }
+                given = {p["name"]: p["example"] for p in asked.values() if p["required"]} | given
                 assert None not in given.values(), f"{operation['operationId']}: {name} shows no value"
                 answer = registry.get(example.path, params=given, headers=example.headers)
                 assert answer.status_code == 200, f"{example.path} {given}: {answer.text}"
@@ -528,13 +544,13 @@ def test_the_documentation_page_and_all_it_loads_come_from_this_server(http: htt
     [
         "/", "/livez", "/readyz", "/docs", "/openapi.json", "/problems", "/problems/gone", "/.well-known/api-catalog", "/v1",
         "/v1/changes", "/v1/graph", "/v1/graph?format=svg", "/v1/timeline", "/v1/stats", "/v1/search?q=ilo", "/v1/export",
-        "/v1/export?format=xlsx", "/v1/organizations?format=csv", "/v1/context.jsonld", "/v1/organizations/match?name=ilo",
+        "/v1/export?format=xlsx", "/v1/context.jsonld",
     ],
 )  # fmt: skip
 def test_what_is_no_noun_answers_head_and_options_and_refuses_other_verbs(client: httpx.Client, path: str) -> None:
     got, head, options = client.get(path), client.head(path), client.options(path)
     assert (head.status_code, head.content) == (got.status_code, b"") == (200, b"")
-    assert head.headers["content-length"] == got.headers["content-length"]
+    assert head.headers.get("content-length") == got.headers.get("content-length")  # a stream says none
     assert (options.status_code, options.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
     for verb in ("POST", "PUT", "PATCH", "DELETE"):
         refused = client.request(verb, path)

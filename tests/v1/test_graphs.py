@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from app.exchange import graphs as exchange
 from app.exchange import layouts, svg
 from app.exchange.layouts import Box, layout
-from app.exchange.markup import printable
 from app.kit.db import Database
+from app.kit.text import for_xml
 from app.registry import graphs
 from tests.contract.test_lists import statements
 from tests.support.answers import Json, parameters, problem, walk
@@ -509,10 +509,10 @@ def test_names_are_text_and_nothing_else(client: httpx.Client, query: str) -> No
 @given(st.text(max_size=40))
 def test_every_text_can_stand_in_xml(text: str) -> None:
     root = Xml.Element("a")
-    root.text = printable(text)
+    root.text = for_xml(text)
     read = Xml.fromstring(Xml.tostring(root, encoding="utf-8")).text or ""  # noqa: S314
-    assert read == printable(text).replace("\r\n", "\n").replace("\r", "\n")
-    assert printable("a\x1db\x00\ufffe") == "a\ufffdb\ufffd\ufffd"
+    assert read == for_xml(text).replace("\r\n", "\n").replace("\r", "\n")
+    assert for_xml("a\x1db\x00\ufffe") == "a\ufffdb\ufffd\ufffd"
 
 
 SHAPES: dict[str, Callable[[int], list[tuple[int, int]]]] = {

@@ -199,6 +199,7 @@ def test_without_a_key_an_organization_is_found_by_its_name(client: httpx.Client
     organization(client, slug="it", name="Known Body", country="CH")
     row = {"name": "KNOWN body", "kind": "organ"}
     assert counts(post(client, lines(row), noun="organizations", mode="upsert")) == (0, 1, 0, 0)
+    problem(client, post(client, lines({"title": "A", "kind": "treaty"}), noun="instruments", key="ror"), 422)
     organization(client, slug="other", name="Known Body", country="FR")
     assert refusals(client, post(client, lines(row), noun="organizations", mode="upsert")) == [(1, "conflict")]
 
@@ -390,7 +391,7 @@ def test_a_file_that_cannot_be_read_as_asked_is_refused(
     ("line", "code"),
     [
         ('{"name": "A"', "malformed"), ("[]", "not_an_object"), ("null", "not_an_object"), ('{"a": NaN}', "malformed"),
-        ('{"name": "A", "name": "B"}', "repeated_key"), ("[" * 100 + "]" * 100, "malformed"), ("{}", "/noun"),
+        ('{"name": "A", "name": "B"}', "/name"), ("[" * 100 + "]" * 100, "malformed"), ("{}", "/noun"),
         ('{"noun": "people"}', "/noun"), ('{"noun": ["x"]}', "/noun"), ('{"a": 1e999}', "malformed"),
     ],
 )  # fmt: skip

@@ -88,11 +88,11 @@ WORK: dict[str, Any] = {
     "period": {**TEXT_OR_NULL, "format": "edtf"},
 }  # fmt: skip
 NODE: dict[str, Any] = {
-    "type": "object",
+    "type": "object", "title": "GraphNode",
     "properties": {
         "label": {"type": "string", "description": "Its name."},
         "metadata": {
-            "type": "object",
+            "type": "object", "title": "GraphNodeMetadata",
             "properties": {
                 "id": {"type": "string", "format": "uuid"}, "acronym": TEXT_OR_NULL,
                 "kind": TypeAdapter(OrganizationKind).json_schema(),
@@ -101,7 +101,7 @@ NODE: dict[str, Any] = {
                 "collaborations": {"type": "integer", "description": "In how many of those that count it takes part."},
                 "alone": {
                     "type": "array", "description": "Those of them in which nobody else takes part.",
-                    "items": {"type": "object", "properties": WORK},
+                    "items": {"type": "object", "title": "GraphCollaboration", "properties": WORK},
                 },
             },
         },
@@ -109,13 +109,13 @@ NODE: dict[str, Any] = {
     "required": ["label", "metadata"],
 }  # fmt: skip
 EDGE: dict[str, Any] = {
-    "type": "object",
+    "type": "object", "title": "GraphEdge",
     "properties": {
         "id": {"type": "string"}, "source": {"type": "string"}, "target": {"type": "string"},
         "relation": TypeAdapter(EdgeKind).json_schema(),
         "directed": {"type": "boolean"}, "label": {"type": "string"},
         "metadata": {
-            "type": "object",
+            "type": "object", "title": "GraphEdgeMetadata",
             "description": "Of a collaboration what it is, and the roles of both ends; of a succession its slug and date.",
             "properties": {
                 "collaboration": {"type": "string"}, **{name: WORK[name] for name in WORK if name not in ("slug", "title")},
@@ -128,15 +128,15 @@ EDGE: dict[str, Any] = {
     "required": ["id", "source", "target", "relation", "directed", "label", "metadata"],
 }  # fmt: skip
 GRAPH: dict[str, Any] = {
-    "type": "object",
+    "type": "object", "title": "GraphDocument",
     "description": "JSON Graph Format, version 2.",
     "properties": {
         "graph": {
-            "type": "object",
+            "type": "object", "title": "Graph",
             "properties": {
                 "directed": {"type": "boolean", "const": False}, "type": {"type": "string"}, "label": {"type": "string"},
                 "metadata": {
-                    "type": "object",
+                    "type": "object", "title": "GraphMetadata",
                     "properties": {
                         "center": TEXT_OR_NULL,
                         "truncated": {"type": "boolean", "description": "There is more; the most connected is here."},

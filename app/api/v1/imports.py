@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from app.api import deps, openapi
@@ -42,6 +42,13 @@ def _renamed(value: Any) -> Any:
     return {unquote(name).strip(): unquote(target).strip() for name, _, target in pairs}
 
 
+Columns = Annotated[
+    dict[str, str],
+    BeforeValidator(_renamed),
+    WithJsonSchema({"type": "string", "examples": ["Partner:name,Contact:"]}),
+]
+
+
 class DateOrder(Vocabulary):
     """Which of two numbers stands first in a date."""
 
@@ -56,7 +63,7 @@ class ImportQuery(BaseModel):
 
     noun: str | None = Field(
         default=None, description="Of which noun the records are. Without it each line says so in its field `noun`.",
-        json_schema_extra={"enum": list(NOUNS)},
+        json_schema_extra={"enum": list(NOUNS), "examples": ["organizations"]},
     )  # fmt: skip
     mode: ImportMode = Field(
         default=ImportMode.create, description="What a row does to a record that is there already."
@@ -67,10 +74,9 @@ class ImportQuery(BaseModel):
     )
     dry_run: Flag = Field(default=False, description="Run everything, answer the same, and leave nothing behind.")
     atomic: Flag = Field(default=True, description="`false`: store the good rows though others are refused (207).")
-    columns: Annotated[dict[str, str] | None, BeforeValidator(_renamed)] = Field(
+    columns: Columns | None = Field(
         default=None,
         description="For CSV: which column is which, `Partner:name,Since:founded`; nothing behind the colon: it is passed by.",
-        json_schema_extra={"type": "string", "examples": ["Partner:name,Contact:"]},
     )
     dates: DateOrder | None = Field(
         default=None,
@@ -81,61 +87,45 @@ class ImportQuery(BaseModel):
     )
 
 
-PROBLEM: dict[str, Any] = {
-    "type": "object",
-    "title": "RowProblem",
-    "description": "What is wrong with a row.",
-    "properties": {
-        "line": {"type": "integer", "description": "Line of the file; the header is line 1."},
-        "code": {"type": "string"},
-        "message": {"type": "string"},
-        "pointer": {"type": "string", "description": "The field (RFC 6901)."},
-        "row": {"type": "integer", "description": "In a table the row, as a spreadsheet counts."},
-        "column": {"type": "string", "description": "The column, of a table."},
+COUNTS = {
+    "created": "Rows that made a new record.", "changed": "Rows that changed one.",
+    "unchanged": "Rows that say what is there already.", "failed": "Rows that were refused.",
+}  # fmt: skip
+ROW = openapi.object_of(
+    "ImportedRow", "What a row did.",
+    {
+        "line": {"type": "integer"}, "noun": {"type": "string", "enum": list(NOUNS)}, "slug": {"type": "string"},
+        "action": {"type": "string", "enum": ["created", "changed", "unchanged"]},
+        "warnings": {"type": "array", "items": {"type": "string"}},
     },
-    "required": ["line", "code", "message"],
-}
-REPORT: dict[str, Any] = {
-    "type": "object",
-    "title": "ImportReport",
-    "properties": {
+)  # fmt: skip
+REPORT = openapi.object_of(
+    "ImportReport", "What an import did.",
+    {
         "dry_run": {"type": "boolean"},
         "mode": openapi.ref("ImportMode"),
-        **{
-            name: {"type": "integer", "description": f"Rows {text}."}
-            for name, text in (
-                ("created", "that made a new record"),
-                ("changed", "that changed one"),
-                ("unchanged", "that say what is there already"),
-                ("failed", "that were refused"),
-            )
-        },
+        **{name: {"type": "integer", "description": text} for name, text in COUNTS.items()},
         "rows": {
-            "type": "array",
+            "type": "array", "items": ROW,
             "description": "With `rows=true` every row that was taken, else those with a warning.",
-            "items": {
-                "type": "object",
-                "title": "ImportedRow",
-                "properties": {
-                    "line": {"type": "integer"}, "noun": {"type": "string"}, "slug": {"type": "string"},
-                    "action": {"type": "string", "enum": ["created", "changed", "unchanged"]},
-                    "warnings": {"type": "array", "items": {"type": "string"}},
-                },
-                "required": ["line", "noun", "slug", "action", "warnings"],
-            },
         },
-        "errors": {"type": "array", "description": "With `atomic=false`: why rows were refused.", "items": PROBLEM},
+        "errors": {
+            "type": "array", "items": openapi.ref("ProblemError"),
+            "description": "With `atomic=false`: why rows were refused.",
+        },
         "notes": {"type": "array", "items": {"type": "string"}, "description": "What had to be assumed of the file."},
     },
-    "required": ["dry_run", "mode", "created", "changed", "unchanged", "failed", "rows", "errors", "notes"],
-}  # fmt: skip
+)  # fmt: skip
 ABOUT = """\
 NDJSON (a record a line; without `noun` the document set that `/v1/export` answers) or, with `noun`, a table as CSV. All rows or
 none: a file with a bad row changes nothing, and every bad row is in `errors` with its line. References may name records that
 come later in the file. In a table they may be names (`UNCTAD`, `World Health Organization (WHO)`), and dates may be written as
 people write them (`since 1999`, `Q3 2018`); what has two readings is refused with a hint. With `dry_run=true` everything runs
 and nothing stays."""
-EXAMPLE = '{"slug": "ifc", "name": "International Finance Corporation", "kind": "intergovernmental_organization"}\n'
+EXAMPLES = {
+    files.NDJSON: '{"noun": "organizations", "slug": "ifc", "name": "International Finance Corporation", "kind": "other"}\n',
+    files.CSV: "slug,name,kind,part_of\nifc-academy,IFC Academy,initiative,International Finance Corporation\n",
+}
 
 
 @router.post(
@@ -146,7 +136,7 @@ EXAMPLE = '{"slug": "ifc", "name": "International Finance Corporation", "kind": 
          207: openapi.ok("With `atomic=false`: some rows were refused.", REPORT, headers={}),
          **openapi.problems((*openapi.WRITE, *openapi.BODY, "conflict"))},
         parameters=[openapi.CHANGE_REASON], query=ImportQuery,
-        body=openapi.json_body({"type": "string"}, TYPES, example=EXAMPLE),
+        body=openapi.text_body(EXAMPLES),
     ),
 )  # fmt: skip
 async def import_records(request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -39,41 +39,23 @@ class Names(Part):
     limit: Annotated[int, Field(strict=True)] = LIMIT
 
 
-CANDIDATES: dict[str, Any] = {
-    "type": "array",
-    "description": "The best first.",
-    "items": {
-        "type": "object",
-        "title": "Candidate",
-        "properties": {
-            "slug": {"type": "string"},
-            "name": {"type": "string"},
-            "score": {"type": "number", "minimum": 0, "maximum": 1},
-            "matched": {"type": "string", "description": "Which of its names speaks for it."},
-            "reason": TypeAdapter(Reason).json_schema(),
-        },
-        "required": ["slug", "name", "score", "matched", "reason"],
+CANDIDATE = openapi.object_of(
+    "Candidate", "An organization that may be meant.",
+    {
+        "slug": {"type": "string"},
+        "name": {"type": "string"},
+        "score": {"type": "number", "minimum": 0, "maximum": 1},
+        "matched": {"type": "string", "description": "Which of its names speaks for it."},
+        "reason": TypeAdapter(Reason).json_schema() | {"title": "MatchReason"},
     },
-}
-MATCHES: dict[str, Any] = {
-    "type": "object", "title": "Matches", "properties": {"items": CANDIDATES}, "required": ["items"],
-}  # fmt: skip
-SEVERAL: dict[str, Any] = {
-    "type": "object",
-    "title": "MatchesOfNames",
-    "properties": {
-        "items": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "title": "MatchesOfName",
-                "properties": {"name": {"type": "string"}, "candidates": CANDIDATES},
-                "required": ["name", "candidates"],
-            },
-        }
-    },
-    "required": ["items"],
-}
+)  # fmt: skip
+CANDIDATES = {"type": "array", "description": "The best first.", "items": CANDIDATE}
+MATCHES = openapi.object_of("Matches", "The candidates for one name.", {"items": CANDIDATES})
+SEVERAL = openapi.object_of(
+    "MatchesOfNames", "The candidates for several names.",
+    {"items": {"type": "array", "items": openapi.object_of(
+        "MatchesOfName", "The candidates for one of them.", {"name": {"type": "string"}, "candidates": CANDIDATES})}},
+)  # fmt: skip
 ABOUT = """\
 Candidates for an organization that somebody named, each with a score from 0 to 1 and the reason: 1 is its very name; other
 names, acronyms and former names follow; then names with the same words, and similar ones. `OECD`, `OCDE`, a name with typing

@@ -21,18 +21,21 @@ def _counts(about: str) -> dict[str, Any]:
     return {"type": "object", "description": about, "additionalProperties": {"type": "integer"}}
 
 
-def _object(**properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
+def _object(title: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "title": title, "properties": properties, "required": list(properties)}
 
 
 NUMBER = {"type": "integer"}
 YEARS = _object(
+    "YearCounts",
     uncertain={**NUMBER, "description": "The date leaves open in which year it began: `201X`, `2011?`, `../2005`."},
     undated={**NUMBER, "description": "No date is stated."},
     years=_counts("By the year in which it surely began. Years without any are left out."),
 )
 EVIDENCE = _object(
+    "EvidenceCounts",
     records=_object(
+        "CitedRecordCounts",
         cited={
             **NUMBER,
             "description": "Records with a citation, of the whole or of a field. One that contradicts is none.",
@@ -40,6 +43,7 @@ EVIDENCE = _object(
         uncited=NUMBER,
     ),
     fields=_object(
+        "CitedFieldCounts",
         citable={**NUMBER, "description": "Fields that hold something."},
         cited={**NUMBER, "description": "Those of them that a citation names, or a part of which."},
         share={
@@ -49,16 +53,18 @@ EVIDENCE = _object(
     ),
 )
 STATISTICS = _object(
+    "Statistics",
     totals=_counts("By noun."),
-    organizations=_object(kind=_counts("By kind.")),
+    organizations=_object("OrganizationCounts", kind=_counts("By kind.")),
     collaborations=_object(
+        "CollaborationCounts",
         type=_counts("By type, those of narrower types not included."),
         status=_counts("By status."),
         role=_counts("Parts of organizations, by role. One organization may have several."),
         review_status=_counts("By what the calendar says of their review."),
         begun=YEARS,
     ),
-    milestones=_object(kind=_counts("By kind."), status=_counts("By status."), happened=YEARS),
+    milestones=_object("MilestoneCounts", kind=_counts("By kind."), status=_counts("By status."), happened=YEARS),
     evidence={"type": "object", "description": "By noun.", "additionalProperties": EVIDENCE},
 )
 EXAMPLE: dict[str, Any] = {

@@ -66,7 +66,7 @@ class TimelineQuery(AsOfQuery):
 
 DAY = {"type": ["string", "null"], "format": "date"}
 ITEM: dict[str, Any] = {
-    "type": "object",
+    "type": "object", "title": "TimelineItem",
     "properties": {
         "noun": {"type": "string", "enum": ["collaborations", "milestones", "organizations"]},
         "slug": {"type": "string"}, "title": {"type": "string"},
@@ -83,7 +83,7 @@ ITEM: dict[str, Any] = {
     "required": list(Item.__dataclass_fields__),
 }  # fmt: skip
 TIMELINE: dict[str, Any] = {
-    "type": "object",
+    "type": "object", "title": "Timeline",
     "properties": {
         "from": DAY | {"description": "The window's first day, or the first that is known."},
         "to": DAY | {"description": "The window's last day, or the last that is known."},

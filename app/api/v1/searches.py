@@ -14,7 +14,7 @@ from app.api.v1 import RESOURCES
 from app.kit.db import Transaction
 from app.kit.errors import Invalid
 from app.kit.fields import CommaSeparated, Digits, Distinct, SearchText
-from app.registry.findings import Finding, find
+from app.registry.hits import Hit, find
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute)
 NOUNS = {resource.plural: resource for resource in RESOURCES}
@@ -36,11 +36,10 @@ class SearchQuery(BaseModel):
     limit: Annotated[int, Digits] = Field(default=20, ge=1, le=100, description="At most so many, 1 to 100.")
 
 
-FINDING: dict[str, Any] = {
-    "type": "object",
-    "title": "Finding",
-    "properties": {
-        "noun": {"type": "string"},
+HIT = openapi.object_of(
+    "Hit", "A record that answers.",
+    {
+        "noun": {"type": "string", "enum": list(NOUNS)},
         "slug": {"type": "string"},
         "title": {"type": "string"},
         "score": {"type": "number", "minimum": 0, "maximum": 1, "description": "How well it answers."},
@@ -48,24 +47,18 @@ FINDING: dict[str, Any] = {
         "snippet": {"type": "string", "description": "A part of that text as HTML, what was found in `<mark>`."},
         "url": {"type": "string", "format": "uri-reference"},
     },
-    "required": ["noun", "slug", "title", "score", "field", "snippet", "url"],
-}
-FINDINGS: dict[str, Any] = {
-    "type": "object",
-    "title": "Findings",
-    "properties": {"items": {"type": "array", "items": FINDING}},
-    "required": ["items"],
-}
+)  # fmt: skip
+HITS = openapi.object_of("Hits", "What was found, the best first.", {"items": {"type": "array", "items": HIT}})
 
 
 @router.get(
     "/search", tags=["registry"],
     **openapi.operation(
-        "search", "Search all nouns",
+        "searchRegistry", "Search all nouns",
         "The records that answer best, of all nouns together: those whose name is what is asked before those that begin with "
         "it, these before those that hold its words; names before acronyms, former names and longer texts. For everything that "
         "holds some words, page by page, ask a list with `q`.",
-        {200: openapi.ok("What was found, the best first.", FINDINGS), 304: openapi.NOT_MODIFIED,
+        {200: openapi.ok("What was found, the best first.", HITS), 304: openapi.NOT_MODIFIED,
          **openapi.problems(openapi.READ)},
         parameters=[openapi.IF_NONE_MATCH], query=SearchQuery,
     ),
@@ -76,7 +69,7 @@ async def search(request: Request) -> Response:
     if unknown:
         raise Invalid.parameter("noun", "unknown_noun", f"Allowed: {', '.join(NOUNS)}.")
 
-    def work(tx: Transaction) -> tuple[list[Finding] | None, str]:
+    def work(tx: Transaction) -> tuple[list[Hit] | None, str]:
         tag = conditional.etag(sequence=tx.sequence())
         if conditional.unchanged(request, tag):
             return None, tag
@@ -85,12 +78,12 @@ async def search(request: Request) -> Response:
     found, tag = await deps.reading(request, work)
     if found is None:
         return deps.not_modified(tag)
-    return deps.answer(msgspec.json.encode({"items": [_shown(request, finding) for finding in found]}), tag)
+    return deps.answer(msgspec.json.encode({"items": [_shown(request, hit) for hit in found]}), tag)
 
 
-def _shown(request: Request, finding: Finding) -> dict[str, Any]:
-    url = deps.path(request, f"/v1/{finding.noun}/{finding.slug}")
+def _shown(request: Request, hit: Hit) -> dict[str, Any]:
+    url = deps.path(request, f"/v1/{hit.noun}/{hit.slug}")
     return {
-        "noun": finding.noun, "slug": finding.slug, "title": finding.title, "score": finding.score,
-        "field": finding.field, "snippet": finding.snippet, "url": url,
+        "noun": hit.noun, "slug": hit.slug, "title": hit.title, "score": hit.score,
+        "field": hit.field, "snippet": hit.snippet, "url": url,
     }  # fmt: skip

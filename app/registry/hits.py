@@ -1,4 +1,4 @@
-"""Findings: the records that answer a question in words, of all nouns together, each with the text that answers."""
+"""Hits: the records that answer a question in words, of all nouns together, each with the text that answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.kit.words import Question
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Hit:
     """A record that answers: its title, and of the text that answers best its place in the record (a JSON Pointer) and a part
     of it, as HTML with <mark> around the words."""
 
@@ -32,13 +32,13 @@ class Finding:
 
 def find(
     tx: Transaction, nouns: Mapping[str, Resource[Any]], text: str, *, only: Sequence[str], limit: int
-) -> list[Finding]:
+) -> list[Hit]:
     """At most `limit` records of the nouns `only` (empty: of all) that answer `text`, the best first. Two statements to find
     the rows, one a noun to read the records."""
     asked = words.question(text)
     found = search.search(tx, asked, only, limit)
     shown = _shown(tx, nouns, found)
-    return [_finding(asked, each, *shown[each.record]) for each in found if each.record in shown]
+    return [_hit(asked, each, *shown[each.record]) for each in found if each.record in shown]
 
 
 def _shown(
@@ -55,10 +55,10 @@ def _shown(
     return shown
 
 
-def _finding(asked: Question, found: Found, slug: str, texts: Sequence[Text]) -> Finding:
+def _hit(asked: Question, found: Found, slug: str, texts: Sequence[Text]) -> Hit:
     text, hits = _answering(asked, found, texts)
     snippet = words.snippet(text.value, hits)
-    return Finding(found.noun, found.record, slug, _title(slug, texts), found.score, text.pointer, snippet)
+    return Hit(found.noun, found.record, slug, _title(slug, texts), found.score, text.pointer, snippet)
 
 
 def _answering(asked: Question, found: Found, texts: Sequence[Text]) -> tuple[Text, list[words.Word]]:
