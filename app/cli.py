@@ -12,14 +12,21 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
+from tqdm import tqdm
 
 from app.api.v1 import RESOURCES
-from app.exchange import documents, pages, passages, verification
+from app.exchange import documents, exports, files, imports, pages, passages, verification
+from app.exchange.exports import Form
+from app.exchange.imports import File, ImportMode, Problem, Wish
 from app.kit import backfill, migrations, records
 from app.kit.db import Author, Transaction, make_engine
 from app.kit.errors import RegistryError
+from app.kit.fields import AsOfQuery
+from app.kit.resource import Resource
 from app.settings import MIGRATIONS, SEED, Settings
 
+IMPORTER = Author("import")
+MODES = {mode.value: mode for mode in ImportMode}
 GRACE = 5
 """Seconds that requests have to end once the server is told to stop. A live stream never would by itself."""
 
@@ -73,6 +80,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("--published", metavar="EDTF", help="with --accept: when it was published")
     verify.set_defaults(run=_verify)
+
+    taken = commands.add_parser("import", help="take in a file of records: CSV of one noun, or NDJSON")
+    taken.add_argument("file", type=Path)
+    taken.add_argument("--noun", choices=[noun.plural for noun in RESOURCES], help="of which noun the records are")
+    taken.add_argument("--mode", choices=list(MODES), default=ImportMode.create.value)
+    taken.add_argument(
+        "--key", default="slug", help="what tells which record a row is: slug, id, or an identifier's scheme"
+    )
+    taken.add_argument("--columns", default="", help="which column is which: Partner:name,Contact:")
+    taken.add_argument("--dates", choices=["day", "month"], help="what stands first in 04/12/2014")
+    taken.add_argument("--dry-run", action="store_true", help="do everything, and leave nothing behind")
+    taken.add_argument("--partial", action="store_true", help="store the good rows though others are refused")
+    taken.set_defaults(run=_import)
+
+    given = commands.add_parser("export", help="write the registry, or one noun of it, into a file")
+    given.add_argument("file", type=Path)
+    given.add_argument("--noun", choices=[noun.plural for noun in RESOURCES], help="only this one")
+    given.add_argument("--format", choices=FORMATS, help="by the file's suffix, if not given")
+    given.add_argument("--as-of", metavar="POINT", help="as it stood at a number, a date or a moment")
+    given.set_defaults(run=_export)
     return parser
 
 
@@ -168,3 +195,77 @@ def _seed(options: argparse.Namespace, settings: Settings) -> int:
     for kept in report.kept:
         print(f"  kept {kept}")
     return 0
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+TABLES = (".csv", ".tsv", ".txt")
+FORMATS = ["csv", "jsonld", "ndjson", "xlsx"]
+
+
+def _import(options: argparse.Namespace, settings: Settings) -> int:
+    file, wish = _read(options), Wish(MODES[options.mode], options.key, atomic=not options.partial)
+    database = records.open_database(settings.database_url, pool_size=1)
+    try:
+        migrations.verify(database.engine, MIGRATIONS)
+        with _bar(len(file.rows)) as bar:
+            report = database.write(
+                lambda tx: imports.load(tx, RESOURCES, file, wish, bar.update), IMPORTER, dry_run=options.dry_run
+            )
+    except imports.Refused as refused:
+        _print_problems(refused.problems)
+        return _refuse(refused.detail)
+    finally:
+        database.close()
+    _print_problems(report.problems)
+    for text in (*report.notes, *(f"line {row.line}: {text}" for row in report.rows for text in row.warnings)):
+        print(text)
+    done = ", ".join(f"{report.count(action)} {action}" for action in ("created", "changed", "unchanged"))
+    print(f"{'Would be: ' if options.dry_run else ''}{done}, {report.failed} refused.")
+    return 1 if report.failed else 0
+
+
+def _read(options: argparse.Namespace) -> File:
+    nouns = {noun.plural: noun for noun in RESOURCES}
+    noun, body = nouns.get(options.noun), options.file.read_bytes()
+    if options.file.suffix.lower() not in TABLES:
+        return files.lines(body, nouns, noun)
+    if noun is None:
+        raise ValueError("A table is of one noun: say which with --noun.")
+    return files.table(body, noun, renamed=files.renamed(options.columns), first=options.dates)
+
+
+def _print_problems(problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        place = problem.column or problem.pointer or ""
+        print(f"line {problem.line}{', ' if place else ''}{place}: {problem.message}", file=sys.stderr)
+
+
+def _export(options: argparse.Namespace, settings: Settings) -> int:
+    chosen = options.format or options.file.suffix.lower().removeprefix(".").replace("jsonl", "ndjson")
+    if chosen not in FORMATS or (chosen == "csv" and options.noun is None):
+        raise ValueError("Say with --format in which form, and for CSV with --noun of which noun.")
+    nouns = [noun for noun in imports.in_order(RESOURCES) if options.noun in (None, noun.plural)]
+    lists = exports.whole(nouns, records.parsed(AsOfQuery, {"as_of": options.as_of}).as_of)
+    database = records.open_database(settings.database_url, pool_size=1)
+    try:
+        migrations.verify(database.engine, MIGRATIONS)
+        with _bar(None) as bar, options.file.open("wb") as file:
+            if chosen == "xlsx":
+                exports.write_workbook(database, lists, file, bar.update)
+            else:
+                exports.write(database, lists, file, _form(chosen, nouns), bar.update)
+    finally:
+        database.close()
+    return 0
+
+
+def _form(chosen: str, nouns: Sequence[Resource[Any]]) -> Form:
+    if chosen == "csv":
+        return exports.csv(nouns[0])
+    return exports.document_set() if chosen == "ndjson" else exports.json_ld("/v1/context.jsonld", "")
+
+
+def _bar(total: int | None) -> tqdm[Any]:
+    """A progress bar, where somebody looks at it."""
+    return tqdm(total=total, unit=" records", disable=None, leave=False, file=sys.stderr)

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import IO, Any
 
 from fastapi import Request, Response
 from starlette.responses import StreamingResponse
 
 from app.api import conditional, deps, negotiation
-from app.exchange import cells, exports, workbooks
-from app.exchange.exports import Form, Part
-from app.kit import past, records, views
-from app.kit.db import Transaction
+from app.exchange import exports, workbooks
+from app.exchange.exports import Form, Lists, Part
+from app.kit import records, views
+from app.kit.db import Database, Transaction
 from app.kit.errors import Fault, Malformed, NotAcceptable
 from app.kit.filters import Format, ListQuery
 from app.kit.resource import Resource
@@ -32,7 +32,6 @@ MEDIA_TYPES = {
 }
 CONTEXT = "/v1/context.jsonld"
 OF_PAGES = ("limit", "cursor", "count", "include")
-Lists = Sequence[tuple[Resource[Any], ListQuery]]
 
 
 def format_of(request: Request, asked: Format | None, offered: Sequence[Format]) -> Format:
@@ -79,7 +78,7 @@ async def export_list(
 
 async def export(request: Request, lists: Lists, chosen: Format, form: Form | None, name: str) -> Response:
     """All records of some lists, one behind the other, in one form (None: as a workbook)."""
-    first = await deps.reading(request, lambda tx: _state(tx, lists))
+    first = await deps.reading(request, lambda tx: exports.state(tx, lists))
     tag = conditional.etag(sequence=first, day=_day(request, lists), form=chosen.value)
     headers = {
         "ETag": tag, "Cache-Control": "no-cache", **negotiation.VARY,
@@ -88,7 +87,7 @@ async def export(request: Request, lists: Lists, chosen: Format, form: Form | No
     if conditional.unchanged(request, tag):
         return deps.not_modified(tag, negotiation.VARY)
     if form is None:
-        return await _workbook(request, lists, first, headers)
+        return await _workbook(request, lists, headers)
     parts = _parts(request, lists, first, form)
     ahead = [await anext(parts)]  # what is wrong with the question is told before anything is answered
     media_type = {**headers, "Content-Type": form.media_type}
@@ -104,20 +103,9 @@ def _without_length(headers: dict[str, str]) -> Response:
     return response
 
 
-def _state(tx: Transaction, lists: Lists) -> int:
-    """The number of the state that an export shows."""
-    as_of = lists[0][1].as_of
-    return tx.sequence() if as_of is None else past.at(tx, as_of).sequence()
-
-
 def _day(request: Request, lists: Lists) -> str | None:
     by_day = any(resource.by_day for resource, _ in lists)
     return deps.database(request).clock().strftime("%Y%m%d") if by_day else None
-
-
-def _seen(tx: Transaction, number: int) -> Transaction:
-    """The registry after the write `number`, whatever was written since."""
-    return tx if tx.sequence() == number else past.at(tx, number)
 
 
 async def _parts(request: Request, lists: Lists, number: int, form: Form) -> AsyncIterator[bytes]:
@@ -126,7 +114,7 @@ async def _parts(request: Request, lists: Lists, number: int, form: Form) -> Asy
         while True:
 
             def work(tx: Transaction, *, noun: Resource[Any] = resource, asked: ListQuery = query) -> Part:
-                return exports.part(_seen(tx, number), noun, asked, form, cursor)  # noqa: B023
+                return exports.part(exports.seen(tx, number), noun, asked, form, cursor)  # noqa: B023
 
             part = await deps.reading(request, work)
             yield part.body
@@ -146,41 +134,24 @@ async def _stream(form: Form, ahead: Sequence[bytes], parts: AsyncIterator[bytes
 # --- workbooks --------------------------------------------------------------------------------------------------------
 
 
-async def _workbook(request: Request, lists: Lists, number: int, headers: dict[str, str]) -> Response:
+async def _workbook(request: Request, lists: Lists, headers: dict[str, str]) -> Response:
     """A workbook is a ZIP file whose parts refer to each other: it is made on disk, and then sent."""
     headers = {**headers, "Content-Type": workbooks.MEDIA_TYPE}
     if request.scope.get("head"):
         return _without_length(headers)
-    file = await asyncio.to_thread(_written, request, lists, number)
+    file = await asyncio.to_thread(_written, deps.database(request), lists)
     return StreamingResponse(_chunks(file), headers=headers)
 
 
-def _written(request: Request, lists: Lists, number: int) -> IO[bytes]:
+def _written(database: Database, lists: Lists) -> IO[bytes]:
     file = tempfile.TemporaryFile()  # noqa: SIM115  # closed when it is sent
-    about = workbooks.About("Concord", deps.database(request).clock(), number)
     try:
-        workbooks.workbook((_sheet(request, resource, query, number) for resource, query in lists), file, about=about)
+        exports.write_workbook(database, lists, file)
     except BaseException:
         file.close()
         raise
     file.seek(0)
     return file
-
-
-def _sheet(request: Request, resource: Resource[Any], query: ListQuery, number: int) -> workbooks.Sheet:
-    names, shown = cells.columns(resource), exports.shown_columns(resource, query.fields)
-    rows = ([row[n] for n in shown] for row in _rows(request, resource, query, number))
-    return resource.plural, [names[n] for n in shown], rows
-
-
-def _rows(request: Request, resource: Resource[Any], query: ListQuery, number: int) -> Iterator[Sequence[str]]:
-    database, cursor = deps.database(request), None
-    while True:
-        asked = query.model_copy(update={"limit": exports.PAGE, "cursor": cursor})
-        page = database.read(lambda tx, asked=asked: records.browse(_seen(tx, number), resource, asked))  # type: ignore[misc]
-        yield from exports.rows_of(resource, page.items)
-        if (cursor := page.next) is None:
-            return
 
 
 async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:

@@ -3,15 +3,15 @@ records take no more memory than a thousand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
-from app.exchange import cells, linked, tables
-from app.kit import records
-from app.kit.db import Transaction
+from app.exchange import cells, linked, tables, workbooks
+from app.kit import past, records
+from app.kit.db import Database, Transaction
 from app.kit.filters import ListQuery
 from app.kit.resource import COMMON, Resource
 
@@ -19,6 +19,8 @@ NDJSON = "application/x-ndjson"
 PAGE = 1_000
 """Records that are read at once."""
 
+Progress = Callable[[int], object]
+"""Is told now and then how many records more are done."""
 Render = Callable[[Resource[Any], Sequence[bytes]], bytes]
 
 
@@ -38,6 +40,74 @@ class Part:
 
     body: bytes
     next: str | None
+
+
+Lists = Sequence[tuple[Resource[Any], ListQuery]]
+
+
+def state(tx: Transaction, lists: Lists) -> int:
+    """The number of the state that an export shows: the present one, or that of the day which is asked for."""
+    as_of = lists[0][1].as_of
+    return tx.sequence() if as_of is None else past.at(tx, as_of).sequence()
+
+
+def seen(tx: Transaction, number: int) -> Transaction:
+    """The registry after the write `number`, whatever was written since."""
+    return tx if tx.sequence() == number else past.at(tx, number)
+
+
+def whole(nouns: Iterable[Resource[Any]], as_of: Any = None) -> Lists:
+    """All records of some nouns; of citations those whose record is there."""
+    return [(noun, noun.query(as_of=as_of, **_there(noun))) for noun in nouns]
+
+
+def _there(noun: Resource[Any]) -> dict[str, bool]:
+    return {"orphaned": False} if "orphaned" in noun.query.model_fields else {}
+
+
+def pages(database: Database, resource: Resource[Any], query: ListQuery, number: int) -> Iterator[list[bytes]]:
+    """The records of a list as it was after the write `number`, a page in each transaction."""
+    cursor: str | None = None
+    while True:
+        asked = query.model_copy(update={"limit": PAGE, "cursor": cursor})
+        page = database.read(lambda tx, asked=asked: records.browse(seen(tx, number), resource, asked))  # type: ignore[misc]
+        yield page.items
+        if (cursor := page.next) is None:
+            return
+
+
+def write(database: Database, lists: Lists, file: IO[bytes], form: Form, progress: Progress = lambda _: None) -> None:
+    """Write an export into a file. `progress` is told how many records more are written."""
+    number = database.read(lambda tx: state(tx, lists))
+    file.write(form.begin)
+    for resource, query in lists:
+        for items in pages(database, resource, query, number):
+            file.write(form.page(resource, items))
+            progress(len(items))
+    file.write(form.end)
+
+
+def write_workbook(database: Database, lists: Lists, file: IO[bytes], progress: Progress = lambda _: None) -> None:
+    """The same as a workbook, a sheet a list."""
+    number = database.read(lambda tx: state(tx, lists))
+    about = workbooks.About("Concord", database.clock(), number)
+    sheets = (
+        _sheet(resource, query.fields, pages(database, resource, query, number), progress) for resource, query in lists
+    )
+    workbooks.workbook(sheets, file, about=about)
+
+
+def _sheet(
+    resource: Resource[Any], fields: Sequence[str] | None, pages: Iterable[list[bytes]], progress: Progress
+) -> workbooks.Sheet:
+    names, shown = cells.columns(resource), shown_columns(resource, fields)
+
+    def rows() -> Iterator[list[str]]:
+        for items in pages:
+            yield from ([row[n] for n in shown] for row in rows_of(resource, items))
+            progress(len(items))
+
+    return resource.plural, [names[n] for n in shown], rows()
 
 
 def part(tx: Transaction, resource: Resource[Any], query: ListQuery, form: Form, cursor: str | None) -> Part:

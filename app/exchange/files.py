@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 from app.exchange import cells, tables
 from app.exchange.imports import File, Problem, Row
@@ -100,6 +101,15 @@ def table(
     for row in read.rows:
         file.rows.append(_row(row, noun, names, partial(edtf_of, first=first), file.problems))
     return file
+
+
+def renamed(text: str) -> dict[str, str]:
+    """`Partner:name,Contact:` → {"Partner": "name", "Contact": ""}. A comma or colon in a name is percent-encoded. Raises
+    ValueError."""
+    pairs = [piece.rpartition(":") for piece in text.split(",") if piece]
+    if not all(colon and name for name, colon, _ in pairs):
+        raise ValueError("Write Partner:name,Contact: (its column, a colon, ours or nothing).")
+    return {unquote(name).strip(): unquote(target).strip() for name, _, target in pairs}
 
 
 def _columns(

@@ -136,7 +136,7 @@ class Refused(Invalid):
         self.problems = problems
 
 
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 """Is told now and then how many rows more are done."""
 
 

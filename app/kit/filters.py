@@ -205,6 +205,7 @@ class ListQuery(AsOfQuery):
         default=None,
         description="Only records that hold these words in their names, titles and texts; the last word may be the begin of "
         "one, words in double quotes stand together.",
+        examples=["united nations"],
     )
     fields: Annotated[list[str] | None, CommaSeparated] = Field(
         default=None, description="Only these fields of each record."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -13,11 +12,10 @@ from app.api import conditional, deps, exports, openapi
 from app.api.strict import StrictRoute
 from app.api.v1 import RESOURCES
 from app.exchange import imports, linked
-from app.exchange.exports import Form, document_set, json_ld
+from app.exchange.exports import Form, document_set, json_ld, whole
 from app.kit.errors import Invalid
 from app.kit.fields import AsOfQuery
-from app.kit.filters import Format, ListQuery
-from app.kit.resource import Resource
+from app.kit.filters import Format
 
 router = APIRouter(prefix="/v1", tags=["registry"], route_class=StrictRoute)
 FORMATS = (Format.ndjson, Format.jsonld, Format.xlsx)
@@ -54,7 +52,7 @@ async def export_registry(request: Request) -> Response:
     chosen = exports.format_of(request, query.format, FORMATS)
     if chosen not in FORMATS:
         raise Invalid.parameter("format", "format", f"The registry as a whole is here as {', '.join(FORMATS)}.")
-    lists = [(noun, _whole(noun, query)) for noun in imports.in_order(RESOURCES)]
+    lists = whole(imports.in_order(RESOURCES), query.as_of)
     return await exports.export(request, lists, chosen, _form(request, chosen), "concord")
 
 
@@ -62,13 +60,6 @@ def _form(request: Request, chosen: Format) -> Form | None:
     if chosen is Format.jsonld:
         return json_ld(deps.path(request, exports.CONTEXT), deps.path(request, ""))
     return document_set() if chosen is Format.ndjson else None
-
-
-def _whole(noun: Resource[Any], query: ExportQuery) -> ListQuery:
-    """The list of all records of a noun; of citations those whose record is there."""
-    there = {"orphaned": False} if "orphaned" in noun.query.model_fields else {}
-    asked: ListQuery = noun.query(as_of=query.as_of, **there)
-    return asked
 
 
 @router.get(
@@ -90,3 +81,25 @@ async def get_context(request: Request) -> Response:
 
 _CONTEXT = msgspec.json.encode({"@context": linked.CONTEXT})
 _VERSION = hashlib.sha256(_CONTEXT).hexdigest()[:16]
+
+
+@router.get(
+    "/terms",
+    **openapi.operation(
+        "getTerms", "Get the terms", "The words of the context that are our own, with why there are any: properties, and "
+        "vocabularies as concept schemes (JSON-LD). Static.",
+        {200: {"description": "The terms.", "headers": openapi.ETAG,
+               "content": {linked.MEDIA_TYPE: {"schema": {"type": "object"}}}},
+         304: openapi.NOT_MODIFIED, **openapi.problems(["malformed-request", "internal-error"])},
+        parameters=[openapi.IF_NONE_MATCH],
+    ),
+)  # fmt: skip
+async def get_terms(request: Request) -> Response:
+    context = deps.path(request, exports.CONTEXT)
+    body = b"".join(linked.graph(context, linked.terms(RESOURCES)))
+    tag = conditional.etag(form=hashlib.sha256(body).hexdigest()[:16])
+    return (
+        deps.not_modified(tag)
+        if conditional.unchanged(request, tag)
+        else deps.answer(body, tag, media_type=linked.MEDIA_TYPE)
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from typing import Annotated, Any
-from urllib.parse import unquote
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -31,15 +30,10 @@ _ALIASES = {"application/ndjson": files.NDJSON, "application/jsonl": files.NDJSO
 
 
 def _renamed(value: Any) -> Any:
-    """`Partner:name,Contact:` → {"Partner": "name", "Contact": ""}; a comma or colon in a name is percent-encoded once more."""
-    if not isinstance(value, str):
-        return value
-    pairs = [piece.rpartition(":") for piece in value.split(",") if piece]
-    if not all(colon and name for name, colon, _ in pairs):
-        raise PydanticCustomError(
-            "columns", "Write Partner:name,Contact: (the file's column, a colon, the registry's or nothing)"
-        )
-    return {unquote(name).strip(): unquote(target).strip() for name, _, target in pairs}
+    try:
+        return files.renamed(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise PydanticCustomError("columns", "{reason}", {"reason": str(error)}) from None
 
 
 Columns = Annotated[
