@@ -29,6 +29,7 @@ from app.api.v1 import (
     imports,
     matches,
     provenance,
+    reconciliation,
 )
 from app.api.v1.citations import RecordCitationQuery
 from app.api.verbs import Verbs, VerbsLayer
@@ -44,13 +45,15 @@ TAGS = (
 )
 ROOMS = (
     entry_points, provenance, agenda, dossiers, calendars, identity, changes, batches, findings, imports, documents,
+    reconciliation,
 )  # fmt: skip
 """The modules whose routes are no noun's."""
 SCHEMAS: tuple[type[BaseModel], ...] = (
     batches.Batch, batches.BatchQuery, identity.Merger, changes.NamedChangesQuery, AsOfQuery, RecordCitationQuery,
     provenance.DisagreementQuery, provenance.VerificationQuery, agenda.AgendaPageQuery, agenda.AgendaQuery,
     dossiers.DossierQuery, findings.SearchQuery, matches.MatchQuery, matches.Names, imports.ImportQuery,
-    documents.ExportQuery,
+    documents.ExportQuery, reconciliation.ReconciliationQuery, reconciliation.EntityQuery, reconciliation.SuggestQuery,
+    reconciliation.EntitySuggestQuery, reconciliation.PropertySuggestQuery, reconciliation.ProposalQuery,
 )  # fmt: skip
 """The classes of bodies and parameters that are no noun's."""
 ABOUT = """\
@@ -108,6 +111,7 @@ def create_app(
         findings,
         imports,
         documents,
+        reconciliation,
     ):
         app.include_router(room.router)
     ops.install(app)

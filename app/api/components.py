@@ -36,6 +36,8 @@ def named(schema: Mapping[str, Any], name: str, found: Schemas) -> Schemas:
     name = re.sub(r"\W", "", shown.get("title", name))
     if "items" in shown:
         shown["items"] = named(shown["items"], f"{name}Element", found)
+    if isinstance(shown.get("additionalProperties"), Mapping):
+        shown["additionalProperties"] = named(shown["additionalProperties"], f"{name}Value", found)
     for word in ("anyOf", "oneOf"):
         if word in shown:
             shown[word] = [named(kind, name, found) for kind in shown[word]]

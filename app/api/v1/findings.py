@@ -38,7 +38,7 @@ class SearchQuery(BaseModel):
 
 FINDING: dict[str, Any] = {
     "type": "object",
-    "title": "Finding",
+    "title": "SearchFinding",
     "properties": {
         "noun": {"type": "string"},
         "slug": {"type": "string"},
