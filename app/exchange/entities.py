@@ -1,8 +1,8 @@
 """Records as entities: what reconciliation calls them, how they are described in a line, and the values of their properties.
 
 The id of an organization is its slug, which is what a reference to it holds. Slugs are unique in a noun only, so the id of any
-other record is `noun/slug`. A property is a column (see cells.py), a reference inside of a list (`participants.organization`),
-or a register: the scheme of an identifier (`ror`).
+other record is `noun/slug`. A property is a column (see cells.py), a field of the objects in a list
+(`participants.organization`), or a register: the scheme of an identifier (`ror`).
 """
 
 from __future__ import annotations
@@ -38,13 +38,28 @@ DEFAULT = "organizations"
 
 
 @dataclass(frozen=True, slots=True)
+class Property:
+    """A property of a noun: where its values stand in a record, and the reference that they are, if they are one."""
+
+    id: str
+    meaning: str
+    path: tuple[str, ...]
+    link: Linked | None = None
+
+    @property
+    def name(self) -> str:
+        return self.id.replace("_", " ").replace(".", ": ").capitalize()
+
+
+@dataclass(frozen=True, slots=True)
 class Entity:
-    """A record that is there, with what it says."""
+    """A record that is there, with what it says, and the properties of its noun (see `properties`)."""
 
     resource: Resource[Any]
     id: UUID
     slug: str
     document: Mapping[str, Any]
+    known: Mapping[str, Property]
 
     @property
     def name(self) -> str:
@@ -141,29 +156,16 @@ def _read(
 ) -> Iterator[Entity]:
     c = resource.table.c
     shown = sa.select(c.id, c.slug, c.shape, c.document, c.withdrawn_at).where(c.withdrawn_at.is_(None))
+    known = properties(resource)
     for start in range(0, len(keys), records.MOST_KEYS):
         rows = tx.execute(shown.where(column.in_(keys[start : start + records.MOST_KEYS]))).all()
         bodies = records.bodies(tx, resource, rows) if whole else None
         for row in rows:
             document = records.snapshot(resource, row) if bodies is None else msgspec.json.decode(next(bodies))
-            yield Entity(resource, row.id, row.slug, document)
+            yield Entity(resource, row.id, row.slug, document, known)
 
 
 # --- properties -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Property:
-    """A property of a noun: where its values stand in a record, and the reference that they are, if they are one."""
-
-    id: str
-    meaning: str
-    path: tuple[str, ...]
-    link: Linked | None = None
-
-    @property
-    def name(self) -> str:
-        return self.id.replace("_", " ").replace(".", ": ").capitalize()
 
 
 def properties(resource: Resource[Any]) -> dict[str, Property]:
@@ -226,17 +228,18 @@ def _walk(value: Any, steps: Sequence[str], around: Any) -> Iterator[tuple[Any, 
         yield value, around
 
 
+def references(entity: Entity, names: Iterable[str]) -> Iterator[Key]:
+    """The records that these properties of an entity name."""
+    for name in names:
+        if name in entity.known:
+            yield from (value for value in found_in(entity, entity.known[name]) if isinstance(value, tuple))
+
+
 def identifiers(entity: Entity, scheme: str) -> list[Mapping[str, Any]]:
     """The identifiers of a record in a register."""
     child = identified_by(entity.resource)
     held = [] if child is None else entity.document.get(child.name) or []
     return [item for item in held if fold(item["scheme"]) == fold(scheme)]
-
-
-def cell(entity: Entity, asked: Property) -> str:
-    """All values of a property in one text, as it stands in a table."""
-    row = zip(cells.columns(entity.resource), cells.row(entity.resource, entity.document), strict=True)
-    return next((text for name, text in row if name == asked.id), "")
 
 
 # --- comparing --------------------------------------------------------------------------------------------------------
@@ -251,13 +254,13 @@ def comparable(text: str) -> str:
     return _WEB.sub("", folded, count=1).rstrip("/") if folded.startswith("http") else folded
 
 
-def compared(entity: Entity, known: Mapping[str, Property], name: str, there: Mapping[Key, Entity]) -> set[str]:
+def compared(entity: Entity, name: str, there: Mapping[Key, Entity]) -> set[str]:
     """All texts that a value of the property may be given as, comparable. Empty where the record states nothing."""
-    if name not in known:
-        return {
-            comparable(text) for item in identifiers(entity, name) for text in (item["value"], item.get("url")) if text
-        }
-    return {comparable(text) for value in found_in(entity, known[name]) for text in _spellings(value, there)}
+    if name in entity.known:
+        stated = (text for value in found_in(entity, entity.known[name]) for text in _spellings(value, there))
+    else:
+        stated = (text for item in identifiers(entity, name) for text in (item["value"], item.get("url")) if text)
+    return {comparable(text) for text in stated}
 
 
 def _spellings(value: Any, there: Mapping[Key, Entity]) -> Iterator[str]:
@@ -282,17 +285,9 @@ LINE = ("kind", "type", "status", "country", "date", "due", "period", "published
 """The fields that tell one record from its namesakes, as far as a noun has them."""
 
 
-def line_references(entity: Entity) -> Iterator[Key]:
-    """The references that the description of an entity names."""
-    known = properties(entity.resource)
-    for name in LINE:
-        if name in known and known[name].link is not None:
-            yield from found_in(entity, known[name])
-
-
 def line(entity: Entity, there: Mapping[Key, Entity]) -> str:
     """What tells the record from its namesakes, in words: `Organ, part of United Nations`."""
-    known = properties(entity.resource)
+    known = entity.known
     words = [
         ("part of " if name == "part_of" else "") + (_named(value, there) if isinstance(value, tuple) else _word(value))
         for name in LINE
@@ -311,17 +306,14 @@ def _word(value: Any) -> str:
     return _text(value).replace("_", " ")
 
 
-def extended(
-    entity: Entity, known: Mapping[str, Property], name: str, there: Mapping[Key, Entity]
-) -> list[dict[str, Any]]:
+def extended(entity: Entity, name: str, there: Mapping[Key, Entity]) -> list[dict[str, Any]]:
     """The values of a property as data extension has them: `id` and `name` of a record, else `int`, `float` or `str`."""
-    if name not in known:
+    if name not in entity.known:
         return [{"str": item["value"]} for item in identifiers(entity, name)]
-    values = found_in(entity, known[name])
-    if any(
-        isinstance(value, Mapping) for value in values
-    ):  # the API knows no objects: the cell of a table says it in a text
-        return [{"str": cell(entity, known[name])}]
+    values = found_in(entity, entity.known[name])
+    if any(isinstance(value, Mapping) for value in values):  # the API knows no objects; a cell says them in a text
+        row = dict(zip(cells.columns(entity.resource), cells.row(entity.resource, entity.document), strict=True))
+        return [{"str": row[name]}]
     return [_extended(value, there) for value in values]
 
 
@@ -347,7 +339,8 @@ MOST_FACTS = 15
 
 
 def page(entity: Entity, there: Mapping[Key, Entity], url: str) -> str:
-    """The record in a small page of HTML that needs nothing else and fits into a frame. `url` is its address."""
+    """The record in a small page of HTML that needs nothing else and fits into a frame. `url` is its address, `there` has the
+    records that it refers to."""
     name = _escaped(entity.name)
     facts = "".join(f"<dt>{_escaped(label)}</dt><dd>{_linked(text)}</dd>" for label, text in _facts(entity, there))
     return (
@@ -359,9 +352,8 @@ def page(entity: Entity, there: Mapping[Key, Entity], url: str) -> str:
 
 def _facts(entity: Entity, there: Mapping[Key, Entity]) -> list[tuple[str, str]]:
     """What the record says beside its name and the line below it: the label of each property, and its values."""
-    known = properties(entity.resource)
     left_out = {*COMMON, *LINE, "sources"}
-    told = (known[name] for name in cells.columns(entity.resource) if name not in left_out)
+    told = (entity.known[name] for name in cells.columns(entity.resource) if name not in left_out)
     facts = [(each.name, "; ".join(_said(value, there) for value in found_in(entity, each))) for each in told]
     return [(label, text) for label, text in facts if text and text != entity.name][:MOST_FACTS]
 

@@ -22,14 +22,14 @@ import sqlalchemy as sa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.exchange import entities, matching
-from app.exchange.entities import DEFAULT, Entity, Key, Nouns, Property
+from app.exchange.entities import DEFAULT, Entity, Key, Nouns
 from app.exchange.matching import Guess, Reason
 from app.kit import records, search, words
 from app.kit.db import Transaction
 from app.kit.errors import Invalid
-from app.kit.fields import Title
+from app.kit.fields import Title, Word
 from app.kit.resource import Resource, claim_of
-from app.kit.text import fold
+from app.kit.text import clean, fold
 
 MOST_QUERIES = 100
 """Queries in a batch."""
@@ -75,11 +75,13 @@ def _spelled(value: Any) -> list[str]:
 
 
 def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [clean(value, lines=True)]
     if isinstance(value, Mapping):  # an entity is its id, or its name
-        return [text for name in ("id", "name") if isinstance(text := value.get(name), str)]
+        return [clean(text) for name in ("id", "name") if isinstance(text := value.get(name), str)]
     if isinstance(value, bool):
         return [str(value).lower()]
-    if isinstance(value, str | int | float):
+    if isinstance(value, int | float):
         return [str(int(value) if isinstance(value, float) and value.is_integer() else value)]
     raise ValueError("A value is a text, a number, true, false, or an object with an id.")
 
@@ -94,7 +96,7 @@ class Given(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    pid: Annotated[str, Field(max_length=200)]
+    pid: Word
     v: Annotated[list[str], BeforeValidator(_spelled)]
 
 
@@ -136,7 +138,7 @@ class Asked:
     nouns: tuple[str, ...]
     limit: int
     given: Mapping[str, frozenset[str]]  # by property, its values, comparable
-    identifiers: tuple[tuple[str, str], ...]  # properties and values as they were given
+    pairs: frozenset[tuple[str, str]]  # properties and values as they were given
 
 
 NAMING = ("name", "title", "label", "acronym")
@@ -163,7 +165,7 @@ def understood(nouns: Nouns, value: Any) -> Asked:
         nouns=() if query.type_strict == "all" and len(types) > 1 else types,
         limit=min(query.limit or 10, MOST_CANDIDATES),
         given={name: frozenset(values) for name, values in given.items() if values},
-        identifiers=tuple((one.pid, text) for one in query.properties for text in one.v),
+        pairs=frozenset((one.pid, text) for one in query.properties for text in one.v),
     )
 
 
@@ -194,19 +196,25 @@ def reconcile(tx: Transaction, nouns: Nouns, batch: Mapping[str, Any]) -> dict[s
             asked[name] = understood(nouns, value)
         except Invalid as error:
             answers[name]["error"] = " ".join([error.detail, *(f"{f.pointer}: {f.message}." for f in error.faults)])
+    found = _candidates(tx, nouns, asked)
+    shown = {name: several[: asked[name].limit] for name, several in found.items()}
+    lines = _lines(tx, nouns, (one.entity for several in shown.values() for one in several))
+    for name, several in shown.items():
+        certain = _is_certain(found[name])
+        answers[name]["result"] = [
+            _shown(one, lines[one.entity.id], certain and not n) for n, one in enumerate(several)
+        ]
+    return answers
+
+
+def _candidates(tx: Transaction, nouns: Nouns, asked: Mapping[str, Asked]) -> dict[str, list[Candidate]]:
+    """By query all that may be meant, the best first."""
     found: dict[str, list[Candidate]] = {name: [] for name in asked}
     for noun in dict.fromkeys(noun for query in asked.values() for noun in query.nouns):
         of_noun = {name: query for name, query in asked.items() if noun in query.nouns}
-        for name, candidates in _of_noun(tx, nouns, nouns[noun], of_noun):
-            found[name] += candidates
-    best = {name: sorted(found[name], key=lambda one: one.order)[: query.limit] for name, query in asked.items()}
-    lines = _lines(tx, nouns, (one.entity for several in best.values() for one in several))
-    for name, candidates in best.items():
-        certain = _is_certain(sorted(found[name], key=lambda one: one.order))
-        answers[name]["result"] = [
-            _shown(one, lines[one.entity.id], match=n == 0 and certain) for n, one in enumerate(candidates)
-        ]
-    return answers
+        for name, several in _of_noun(tx, nouns, nouns[noun], of_noun):
+            found[name] += several
+    return {name: sorted(several, key=lambda one: one.order) for name, several in found.items()}
 
 
 def _is_certain(candidates: Sequence[Candidate]) -> bool:
@@ -214,7 +222,7 @@ def _is_certain(candidates: Sequence[Candidate]) -> bool:
     return bool(scores) and scores[0] >= MATCHES and (len(scores) < 2 or scores[0] - scores[1] > MARGIN)
 
 
-def _shown(candidate: Candidate, line: str, *, match: bool) -> dict[str, Any]:
+def _shown(candidate: Candidate, line: str, match: bool) -> dict[str, Any]:  # noqa: FBT001  # it is told, not chosen
     entity = candidate.entity
     return {
         "id": entities.entity_id(entity.resource.plural, entity.slug), "name": entity.name, "description": line,
@@ -226,79 +234,74 @@ def _shown(candidate: Candidate, line: str, *, match: bool) -> dict[str, Any]:
 def _lines(tx: Transaction, nouns: Nouns, several: Iterable[Entity]) -> dict[UUID, str]:
     """What tells each of some records from its namesakes."""
     shown = {entity.id: entity for entity in several}
-    there = entities.referred(tx, nouns, [key for entity in shown.values() for key in entities.line_references(entity)])
+    keys = [key for entity in shown.values() for key in entities.references(entity, entities.LINE)]
+    there = entities.referred(tx, nouns, keys)
     return {identifier: entities.line(entity, there) for identifier, entity in shown.items()}
 
 
 def _of_noun(
     tx: Transaction, nouns: Nouns, resource: Resource[Any], queries: Mapping[str, Asked]
 ) -> Iterator[tuple[str, list[Candidate]]]:
-    """The candidates of each query among the records of a noun: found by name, by id, by identifier, then read together."""
-    noun, known = resource.plural, entities.properties(resource)
-    guesses = _guesses(tx, noun, queries.values())
-    keys = {q.text: key for q in queries.values() if q.text and (key := entities.key_in(noun, q.text))}
-    by_key = entities.of_keys(tx, resource, keys.values())
-    owners = _owners(tx, resource, known, queries.values())
-    ids = {
-        *(guess.record for some in guesses.values() for guess in some),
-        *(id_ for some in owners.values() for id_ in some),
-    }
-    there = entities.of_ids(tx, resource, ids) | {entity.id: entity for entity in by_key.values()}
-    asked = {
-        name for query in queries.values() for name in query.given if name in known and known[name].link is not None
-    }
-    keys_of = [key for entity in there.values() for name in asked for key in entities.found_in(entity, known[name])]
-    judge = Judge(known, entities.referred(tx, nouns, keys_of))
+    """The candidates of each query among the records of a noun: found by name, by id and by identifier, then read together."""
+    named = _by_name(tx, resource.plural, queries)
+    certain = _by_key(tx, resource, queries)
+    for name, owners in _by_identifier(tx, resource, queries):
+        certain[name] |= owners
+    there = entities.of_ids(tx, resource, {id_ for name in queries for id_ in (*named[name], *certain[name])})
+    asked = {name for query in queries.values() for name in query.given}
+    keys = [key for entity in there.values() for key in entities.references(entity, asked)]
+    judge = Judge(entities.referred(tx, nouns, keys))
     for name, query in queries.items():
-        certain = {id_ for pair in query.identifiers for id_ in owners.get(pair, ())}
-        if (entity := by_key.get(keys.get(query.text or "", ""))) is not None:
-            certain.add(entity.id)
-        named = {guess.record: guess for guess in guesses.get(query.text or "", ())}
-        both = [id_ for id_ in dict.fromkeys((*named, *certain)) if id_ in there]
-        yield name, [judge.candidate(there[id_], named.get(id_), query, certain=id_ in certain) for id_ in both]
+        both = [there[id_] for id_ in dict.fromkeys((*named[name], *certain[name])) if id_ in there]
+        yield name, [judge.candidate(each, named[name].get(each.id), query, each.id in certain[name]) for each in both]
 
 
-def _guesses(tx: Transaction, noun: str, queries: Iterable[Asked]) -> dict[str, list[Guess]]:
-    """By text those that are called so, or nearly so."""
-    several = list(queries)
-    texts = list(dict.fromkeys(query.text for query in several if query.text))
-    most = max([CONSIDERED, *(query.limit for query in several)])
-    return dict(zip(texts, matching.guesses(tx, noun, texts, most), strict=True)) if texts else {}
+def _by_name(tx: Transaction, noun: str, queries: Mapping[str, Asked]) -> dict[str, dict[UUID, Guess]]:
+    """By query those that are called so, or nearly so. How many does not depend on the other queries."""
+    texts = list(dict.fromkeys(query.text for query in queries.values() if query.text))
+    guesses = dict(zip(texts, matching.guesses(tx, noun, texts, MOST_CANDIDATES), strict=True)) if texts else {}
+    return {
+        name: {guess.record: guess for guess in guesses.get(query.text or "", ())[: max(CONSIDERED, query.limit)]}
+        for name, query in queries.items()
+    }
 
 
-def _owners(
-    tx: Transaction, resource: Resource[Any], known: Mapping[str, Property], queries: Iterable[Asked]
-) -> dict[tuple[str, str], list[UUID]]:
-    """By register and number, the records that have this identifier."""
+def _by_key(tx: Transaction, resource: Resource[Any], queries: Mapping[str, Asked]) -> dict[str, set[UUID]]:
+    """By query the record whose slug or id it asks."""
+    keys = {name: entities.key_in(resource.plural, query.text) for name, query in queries.items() if query.text}
+    there = entities.of_keys(tx, resource, filter(None, keys.values()))
+    return {name: {there[key].id} if (key := keys.get(name)) in there else set() for name in queries}
+
+
+def _by_identifier(
+    tx: Transaction, resource: Resource[Any], queries: Mapping[str, Asked]
+) -> Iterator[tuple[str, set[UUID]]]:
+    """By query the records that have an identifier which is given as a property."""
     child = entities.identified_by(resource)
     if child is None:
-        return {}
-    pairs = {pair for query in queries for pair in query.identifiers if pair[0] not in known}
-    claims: dict[str, list[tuple[str, str]]] = {}
-    for scheme, value in sorted(pairs):
-        claims.setdefault(claim_of({"scheme": scheme, "value": value}, child.claims), []).append((scheme, value))
-    wanted, c, found = sorted(claims), child.table.c, dict[tuple[str, str], list[UUID]]()
+        return
+    pairs = frozenset[tuple[str, str]]().union(*(query.pairs for query in queries.values()))
+    claims = {pair: claim_of(dict(zip(child.claims, pair, strict=True)), child.claims) for pair in pairs}
+    wanted, c, owners = sorted(set(claims.values())), child.table.c, dict[str, UUID]()
     for start in range(0, len(wanted), records.MOST_KEYS):
         part = wanted[start : start + records.MOST_KEYS]
-        statement = sa.select(c.claim, c[child.parent].label("owner")).where(c.claim.in_(part)).order_by(c.claim)
-        for row in tx.execute(statement):
-            for pair in claims[row.claim]:
-                found.setdefault(pair, []).append(row.owner)
-    return found
+        statement = sa.select(c.claim, c[child.parent].label("owner")).where(c.claim.in_(part))
+        owners |= {row.claim: row.owner for row in tx.execute(statement)}
+    for name, query in queries.items():
+        yield name, {owners[claims[pair]] for pair in query.pairs if claims[pair] in owners}
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What is needed to weigh the records of a noun: its properties, and the records that they refer to."""
+    """Weighs records. `there` are those that they refer to."""
 
-    known: Mapping[str, Property]
     there: Mapping[Key, Entity]
 
-    def candidate(self, entity: Entity, guess: Guess | None, query: Asked, *, certain: bool) -> Candidate:
+    def candidate(self, entity: Entity, guess: Guess | None, query: Asked, certain: bool) -> Candidate:  # noqa: FBT001
         by_name = 0.0 if guess is None else round(guess.score * 100, 1)
         compared = dict(self._compared(entity, query.given))
         score = CERTAIN if certain else by_name
-        score += sum(self._weight(name, agrees=agrees) for name, agrees in compared.items())
+        score += sum(_weight(entity, name, agrees=agrees) for name, agrees in compared.items())
         features = (
             {"id": "name", "value": by_name},
             {"id": "same_name", "value": guess is not None and guess.reason is Reason.own_name},
@@ -309,11 +312,12 @@ class Judge:
     def _compared(self, entity: Entity, given: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, bool]]:
         """Whether the record agrees, for each property that it states."""
         for name, values in given.items():
-            if stated := entities.compared(entity, self.known, name, self.there):
+            if stated := entities.compared(entity, name, self.there):
                 yield name, not stated.isdisjoint(values)
 
-    def _weight(self, name: str, *, agrees: bool) -> int:
-        return AGREES if agrees else -(DIFFERS if name in self.known else DIFFERS_IN_IDENTIFIER)
+
+def _weight(entity: Entity, name: str, *, agrees: bool) -> int:
+    return AGREES if agrees else -(DIFFERS if name in entity.known else DIFFERS_IN_IDENTIFIER)
 
 
 # --- suggesting -------------------------------------------------------------------------------------------------------
@@ -379,35 +383,23 @@ def _begins(prefix: str, *texts: str) -> bool:
 def extend(tx: Transaction, nouns: Nouns, asked: Extension) -> dict[str, Any]:
     """The values of properties of some records. A record that is not there, or has nothing to say, has empty lists."""
     found = entities.of_identifiers(tx, nouns, asked.ids)
-    wanted = list({each.id: each for each in asked.properties}.values())
-    known = {noun: entities.properties(nouns[noun]) for noun in {one.resource.plural for one in found.values()}}
-    there = entities.referred(tx, nouns, _references(found.values(), known, wanted))
-    empty = {each.id: list[Any]() for each in wanted}
-    rows = {identifier: dict(empty) for identifier in asked.ids}
+    wanted = {each.id: _most(each.settings) for each in asked.properties}
+    keys = [key for entity in found.values() for key in entities.references(entity, wanted)]
+    there = entities.referred(tx, nouns, keys)
+    rows = {identifier: {name: list[Any]() for name in wanted} for identifier in asked.ids}
     for identifier, entity in found.items():
-        for each in wanted:
-            values = entities.extended(entity, known[entity.resource.plural], each.id, there)
-            rows[identifier][each.id] = values[: _most(each.settings)]
-    return {"meta": [_meta(nouns, known, each.id) for each in wanted], "rows": rows}
+        for name, most in wanted.items():
+            rows[identifier][name] = entities.extended(entity, name, there)[:most]
+    return {"meta": [_meta(nouns, found.values(), name) for name in wanted], "rows": rows}
 
 
-def _references(
-    several: Iterable[Entity], known: Mapping[str, Mapping[str, Property]], wanted: Sequence[Extending]
-) -> Iterator[Key]:
-    for entity in several:
-        of_noun = known[entity.resource.plural]
-        for each in wanted:
-            if each.id in of_noun:
-                yield from (value for value in entities.found_in(entity, of_noun[each.id]) if isinstance(value, tuple))
-
-
-def _meta(nouns: Nouns, known: Mapping[str, Mapping[str, Property]], name: str) -> dict[str, Any]:
+def _meta(nouns: Nouns, found: Iterable[Entity], name: str) -> dict[str, Any]:
     """What is said of a property that was fetched; with the type of its values where they are records of one noun."""
-    found = next((of_noun[name] for of_noun in known.values() if name in of_noun), None)
-    if found is None:
+    asked = next((entity.known[name] for entity in found if name in entity.known), None)
+    if asked is None:
         return {"id": name, "name": name}
-    table = None if found.link is None else found.link.table
-    return {"id": name, "name": found.name} | (
+    table = None if asked.link is None else asked.link.table
+    return {"id": name, "name": asked.name} | (
         {} if table is None else {"type": entities.type_of(nouns[table.info["noun"]])}
     )
 

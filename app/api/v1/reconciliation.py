@@ -11,7 +11,7 @@ All of it reads. What the API leaves open, or asks for and is not here:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -97,7 +97,7 @@ class ProposalQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     type: str | None = Field(default=None, description="A noun; without it, organizations.", examples=["organizations"])
-    limit: Annotated[int | None, Digits] = Field(default=None, ge=1, description="At most so many.", examples=["20"])
+    limit: Annotated[int | None, Digits] = Field(default=None, ge=1, description="At most so many.", examples=[20])
 
 
 # --- what is answered -------------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ VALUE: dict[str, Any] = {
 }  # fmt: skip
 FETCHED = openapi.object_of("FetchedProperty", "A property that was fetched.", {"id": TEXT, "name": TEXT})
 FETCHED["properties"]["type"] = TYPE
-EXTENDED = openapi.object_of("ExtensionAnswer", "By id and property, the values.", {
+EXTENDED = openapi.object_of("ExtendedRecords", "By id and property, the values.", {
     "meta": _list_of(FETCHED),
     "rows": {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": _list_of(VALUE)}},
 })  # fmt: skip
@@ -255,8 +255,10 @@ def _work(queries: str | None, extend: str | None) -> Callable[[Transaction], An
         raise Malformed("A request either reconciles or extends.", faults=faults)
     if queries is None:
         asked = records.parsed(Extension, _object("extend", extend or ""))
+        _insist_on_text("extend", (*asked.ids, *(each.id for each in asked.properties)))
         return lambda tx: reconciliation.extend(tx, NOUNS, asked)
     batch = _object("queries", queries)
+    _insist_on_text("queries", batch)
     if len(batch) > MOST_QUERIES:
         raise TooLarge(f"A batch has {MOST_QUERIES} queries at most, this one has {len(batch)}.", slug="body-too-large")
     return lambda tx: reconciliation.reconcile(tx, NOUNS, batch)
@@ -267,6 +269,12 @@ def _object(name: str, text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Invalid.parameter(name, "not_an_object", "It is a JSON object.")
     return found
+
+
+def _insist_on_text(parameter: str, names: Iterable[str]) -> None:
+    """What the answer repeats must be text: JSON can spell halves of characters, which no encoding has. Raises Invalid."""
+    if any("\ud800" <= character <= "\udfff" for name in names for character in name):
+        raise Invalid.parameter(parameter, "surrogate", "A name in it holds half of a character (a lone surrogate).")
 
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
@@ -330,8 +338,9 @@ async def preview_entity(request: Request) -> Response:
         stored = records.fetch(tx, NOUNS[noun], key)
         if conditional.unchanged(request, tag):
             return b"", tag
-        entity = entities.Entity(NOUNS[noun], stored.id, stored.slug, msgspec.json.decode(stored.body))
-        there = entities.referred(tx, NOUNS, entities.line_references(entity))
+        known, document = entities.properties(NOUNS[noun]), msgspec.json.decode(stored.body)
+        entity = entities.Entity(NOUNS[noun], stored.id, stored.slug, document, known)
+        there = entities.referred(tx, NOUNS, entities.references(entity, known.keys() - {"sources"}))
         return entities.page(entity, there, deps.path(request, f"/v1/{noun}/{stored.slug}")).encode(), tag
 
     body, tag = await deps.reading(request, work)
