@@ -29,6 +29,7 @@ from app.api.v1 import (
     imports,
     matches,
     provenance,
+    reconciliation,
     searches,
     statistics,
     timelines,
@@ -47,7 +48,7 @@ TAGS = (
 )
 ROOMS = (
     entry_points, provenance, agenda, dossiers, calendars, graphs, timelines, statistics, identity, changes, batches,
-    searches, imports, documents,
+    searches, imports, documents, reconciliation,
 )  # fmt: skip
 """The modules whose routes are no noun's."""
 SCHEMAS: tuple[type[BaseModel], ...] = (
@@ -55,6 +56,8 @@ SCHEMAS: tuple[type[BaseModel], ...] = (
     provenance.DisagreementQuery, provenance.VerificationQuery, agenda.AgendaPageQuery, agenda.AgendaQuery,
     dossiers.DossierQuery, searches.SearchQuery, matches.MatchQuery, matches.Names, imports.ImportQuery,
     documents.ExportQuery, graphs.GraphQuery, timelines.TimelineQuery,
+    reconciliation.ReconciliationQuery, reconciliation.EntityQuery, reconciliation.SuggestQuery,
+    reconciliation.EntitySuggestQuery, reconciliation.PropertySuggestQuery, reconciliation.ProposalQuery,
 )  # fmt: skip
 """The classes of bodies and parameters that are no noun's."""
 ABOUT = """\

@@ -546,13 +546,13 @@ def _query_parameters(schema: Mapping[str, Any], choices: Mapping[str, Any]) -> 
     """A class that reads parameters, as OpenAPI lists them: lists with commas; one that is needed with its example."""
     for name, about in schema["properties"].items():
         described = {key: value for key, value in about.items() if key != "title"}
-        parameter = {"name": name, "in": "query", "required": name in schema.get("required", ())}
+        parameter: dict[str, Any] = {"name": name, "in": "query", "required": name in schema.get("required", ())}
         parameter["description"] = described.pop("description", f"Only records whose `{name}` is this.")
         parameter["schema"] = choices.get(name) or _without_null(described)
-        if parameter["required"]:
-            parameter["example"] = parameter["schema"]["examples"][0]
         if parameter["schema"].get("type") == "array":
             parameter |= {"style": "form", "explode": False}
+        if parameter["required"]:
+            parameter["example"] = parameter["schema"]["examples"][0]
         yield parameter
 
 

@@ -23,6 +23,7 @@ _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ONCE = frozenset((b"host", b"origin", b"content-type", b"change-reason"))
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+FORM = "application/x-www-form-urlencoded"
 
 
 class TooLarge(RegistryError):
@@ -74,9 +75,14 @@ def check_headers(scope: Scope) -> None:
         )
 
 
-def read_query(raw: bytes) -> dict[str, str]:
-    """The parameters of a query string. Raises Malformed when it is not UTF-8, holds a control character, or says one
-    thing twice."""
+_CONTROLS = re.compile("[\x00-\x1f\x7f]")
+_CONTROLS_BUT_LINES = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def read_query(raw: bytes, *, lines: bool = False) -> dict[str, str]:
+    """The parameters of a query string, or with `lines` the fields of a form, whose values may hold tabs and line breaks.
+    Raises Malformed when it is not UTF-8, holds a control character, or says one thing twice."""
+    controls = _CONTROLS_BUT_LINES if lines else _CONTROLS
     found: dict[str, str] = {}
     if not raw:
         return found
@@ -86,7 +92,7 @@ def read_query(raw: bytes) -> dict[str, str]:
         if parameter in found:
             raise Malformed("A parameter is given twice.", faults=[_fault("repeated", parameter)])
         found[parameter] = _utf8(value, parameter)
-        if any(character < " " or character == "\x7f" for character in parameter + found[parameter]):
+        if controls.search(parameter) or controls.search(found[parameter]):
             raise Malformed("A parameter holds a control character.", faults=[_fault("control_character", parameter)])
     return found
 

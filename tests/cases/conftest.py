@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from app.kit import records
 from app.kit.db import Base, Database
+from app.kit.search import INDEX
 from tests.conftest import Server, Ticking
 from tests.support.databases import empty
 from tests.support.wire import Wire
@@ -41,7 +42,7 @@ def database(shared: Database, clock: Ticking) -> Database:
 def _empty_file(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-        for name in Base.metadata.tables:
+        for name in (*Base.metadata.tables, INDEX.name):
             statement = "UPDATE clock SET seq = 0" if name == "clock" else f'DELETE FROM "{name}"'  # noqa: S608  # our own
             connection.exec_driver_sql(statement)
 

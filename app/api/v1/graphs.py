@@ -61,7 +61,9 @@ class GraphQuery(AsOfQuery):
     """Which part of the graph."""
 
     center: Key | None = Field(
-        default=None, description="An organization: it, and those around it. Without it the whole registry."
+        default=None,
+        description="An organization: it, and those around it. Without it the whole registry.",
+        examples=["ilo"],
     )
     depth: Annotated[int, Digits] = Field(
         default=1, ge=1, le=4, description="With `center`: how many steps away, 1 to 4."
@@ -69,7 +71,9 @@ class GraphQuery(AsOfQuery):
     lineage: Flag = Field(
         default=False, description="With `center`: around its predecessors as well, with the successions between them."
     )
-    type: Key | None = Field(default=None, description="Collaborations of this type and of those below it alone.")
+    type: Key | None = Field(
+        default=None, description="Collaborations of this type and of those below it alone.", examples=["agreement"]
+    )
     active_on: EdtfDate | None = Field(
         default=None,
         description="Collaborations whose period (and the participant's own, if stated) holds this EDTF date.",

@@ -41,9 +41,13 @@ class TimelineQuery(AsOfQuery):
     """Which part of the timeline."""
 
     organization: Key | None = Field(
-        default=None, description="Its own life, the collaborations it takes part in, and the milestones of both."
+        default=None,
+        description="Its own life, the collaborations it takes part in, and the milestones of both.",
+        examples=["unctad"],
     )
-    collaboration: Key | None = Field(default=None, description="This collaboration and its milestones alone.")
+    collaboration: Key | None = Field(
+        default=None, description="This collaboration and its milestones alone.", examples=["unctad-mou"]
+    )
     from_: EdtfDate | None = Field(default=None, alias="from", description="Begin of the window: an EDTF date.")
     to: EdtfDate | None = Field(default=None, description="End of the window: an EDTF date.")
     match: Match = Field(
