@@ -242,7 +242,8 @@ def _print_problems(problems: Sequence[Problem]) -> None:
 
 
 def _export(options: argparse.Namespace, settings: Settings) -> int:
-    chosen = options.format or options.file.suffix.lower().removeprefix(".").replace("jsonl", "ndjson")
+    suffix = options.file.suffix.lower().removeprefix(".")
+    chosen = options.format or ("ndjson" if suffix == "jsonl" else suffix)
     if chosen not in FORMATS or (chosen == "csv" and options.noun is None):
         raise ValueError("Say with --format in which form, and for CSV with --noun of which noun.")
     nouns = [noun for noun in imports.in_order(RESOURCES) if options.noun in (None, noun.plural)]

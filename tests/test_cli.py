@@ -226,3 +226,64 @@ def test_other_commands_start_without_the_web_framework(tmp_path: Path) -> None:
         text=True, capture_output=True, check=True, timeout=60,
     )  # fmt: skip
     assert said.stdout.splitlines()[-1] == "[0, 0] []"
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_registry_goes_out_into_a_file_and_into_another_one(server: Server, tmp_path: Path) -> None:
+    document, again = tmp_path / "all.ndjson", tmp_path / "again.ndjson"
+    exported = run("export", str(document), database_url=server.fresh("seeded"))
+    assert (exported.returncode, exported.stderr) == (0, "")
+    assert len(document.read_text().splitlines()) == 210
+    url = server.fresh("empty")
+    dry = run("import", str(document), "--dry-run", database_url=url)
+    assert dry.stdout == "Would be: 210 created, 0 changed, 0 unchanged, 0 refused.\n"
+    assert run("import", str(document), database_url=url).stdout == "210 created, 0 changed, 0 unchanged, 0 refused.\n"
+    run("export", str(again), database_url=url)
+    assert again.read_bytes() == document.read_bytes()
+
+
+def test_a_sheet_is_imported_and_its_faults_are_told_line_by_line(server: Server, tmp_path: Path) -> None:
+    sheet = tmp_path / "partners.csv"
+    sheet.write_text("Partner;Kind;Since\nGood;other;1999\nBad;fund;04/12/2014\n")
+    url = server.fresh("empty")
+    arguments = ("import", str(sheet), "--noun", "organizations", "--columns", "Partner:name,Kind:kind,Since:founded")
+    refused = run(*arguments, database_url=url)
+    assert refused.returncode == 1
+    assert "line 3, founded: " in refused.stderr
+    assert "line 3, kind: " in refused.stderr
+    assert "1 row cannot be taken, so nothing was imported." in refused.stderr
+    partly = run(*arguments, "--partial", "--dates", "day", database_url=url)
+    assert partly.returncode == 1
+    assert "1 created, 0 changed, 0 unchanged, 1 refused." in partly.stdout
+    sheet.write_text("Partner;Kind;Since\nGood;organ;2000\n")
+    assert "1 changed" in run(*arguments, "--mode", "upsert", database_url=url).stdout
+
+
+@pytest.mark.parametrize(("name", "begin"), [("o.csv", b"id,slug,"), ("o.jsonld", b'{"@context"'), ("o.xlsx", b"PK")])
+def test_one_noun_is_exported_in_the_form_that_the_suffix_names(
+    server: Server, tmp_path: Path, name: str, begin: bytes
+) -> None:
+    arguments = ("export", str(tmp_path / name), "--noun", "organizations", "--as-of", "210")
+    assert run(*arguments, database_url=server.fresh("seeded")).returncode == 0
+    assert (tmp_path / name).read_bytes().startswith(begin)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("import", "nowhere.csv", "--noun", "organizations"), "nowhere.csv"),
+        (("import", "README.md"), "refused"),
+        (("export", "out.pdf"), "--format"),
+        (("export", "out.csv"), "--noun"),
+        (("export", "out.ndjson", "--as-of", "yesterday"), "as_of"),
+    ],
+)
+def test_a_file_that_cannot_be_taken_or_made_is_said_in_plain_words(
+    server: Server, arguments: tuple[str, ...], said: str
+) -> None:
+    answer = run(*arguments, database_url=server.fresh("empty"))
+    assert answer.returncode == 1
+    assert said in answer.stderr or "cannot be taken" in answer.stderr
+    assert "Traceback" not in answer.stderr
