@@ -6,7 +6,9 @@ storing each look at all rows that are still good.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
@@ -80,6 +82,10 @@ class Row:
     action: str | None = None
     warnings: list[str] = field(default_factory=list)
 
+    def again(self) -> Row:
+        """The row as it was read: a unit of work may be run several times."""
+        return Row(self.line, self.resource, self.values, self.number, named=self.named, faulty=set(self.faulty))
+
     @property
     def good(self) -> bool:
         return not self.faulty
@@ -144,15 +150,15 @@ def load(
     tx: Transaction, nouns: Sequence[Resource[Any]], file: File, wish: Wish, progress: Progress = lambda _: None
 ) -> Report:
     """Bring the registry to what the file says. Raises Refused (with `wish.atomic`) where any row cannot be taken."""
-    intake = _Intake(tx, wish, list(file.problems), progress)
+    intake, rows = _Intake(tx, wish, list(file.problems), progress), [row.again() for row in file.rows]
     for step in (intake.identify, intake.find, intake.name, intake.validate, intake.warn):
-        step(file.rows)
+        step(rows)
     for resource in in_order(nouns):
-        intake.store(resource, [row for row in file.rows if row.resource is resource and row.good])
-    if intake.problems and wish.atomic:
-        raise Refused(sorted(intake.problems, key=lambda problem: problem.line))
-    taken = [row for row in file.rows if row.action is not None]
-    return Report(taken, sorted(intake.problems, key=lambda problem: problem.line), file.notes)
+        intake.store(resource, [row for row in rows if row.resource is resource and row.good])
+    problems = sorted(intake.problems, key=lambda problem: problem.line)
+    if problems and wish.atomic:
+        raise Refused(problems)
+    return Report([row for row in rows if row.action is not None], problems, file.notes)
 
 
 def in_order(nouns: Sequence[Resource[Any]]) -> list[Resource[Any]]:
@@ -182,22 +188,31 @@ class _Intake:
 
     def __init__(self, tx: Transaction, wish: Wish, problems: list[Problem], progress: Progress) -> None:
         self.tx, self.wish, self.problems, self.progress = tx, wish, problems, progress
+        self.seen: dict[tuple[str, str | UUID], Row] = {}
+        self.given: dict[str, set[str]] = defaultdict(set)
 
     # -- which record a row is --
 
     def identify(self, rows: Sequence[Row]) -> None:
         """Take from each row what the registry keeps itself, and read which record it means. No two mean one."""
-        seen: dict[tuple[str, Any], Row] = {}
         for row in rows:
-            self._try(row, lambda row=row: self._identify(row, seen))  # type: ignore[misc]
+            self._try(row, lambda row=row: self._identify(row))  # type: ignore[misc]
+            if row.slug is not None:
+                self.given[row.resource.plural].add(row.slug)
 
-    def _identify(self, row: Row, seen: dict[tuple[str, Any], Row]) -> None:
+    def _identify(self, row: Row) -> None:
         kept = {*COMMON, *row.resource.computed_fields, *edits.SHOWN_BESIDE}
         identifier, row.slug = (_given(row, name, fits) for name, fits in (("id", is_id), ("slug", is_slug)))
         row.id = UUID(identifier) if identifier is not None else None
         row.values = {name: value for name, value in row.values.items() if name not in kept}
-        for key in filter(None, (row.slug, row.id)):
-            other = seen.setdefault((row.resource.plural, key), row)
+        if row.named:
+            row.values = deepcopy(row.values)  # slugs are going to stand in the place of names
+        self._insist_on_one(row, row.slug, row.id)
+
+    def _insist_on_one(self, row: Row, *keys: str | UUID | None) -> None:
+        """Raises Conflict where another row is about the record with one of these keys."""
+        for key in (key for key in keys if key is not None):
+            other = self.seen.setdefault((row.resource.plural, key), row)
             if other is not row:
                 raise Conflict(f"Line {other.line} is about the same record.")
 
@@ -299,6 +314,7 @@ class _Intake:
             raise Gone(f"{found.slug} was withdrawn. Restore it first, or take the row out.")
         if self.wish.mode is ImportMode.create:
             raise Conflict(f"{found.slug} is there already. To change it, import with mode=upsert.")
+        self._insist_on_one(row, found.id, found.slug)
         row.id, row.slug = found.id, found.slug
 
     # -- what its references mean --
@@ -320,7 +336,8 @@ class _Intake:
         if titled:
             resource = titled[0][0].resource
             wanted = [(title, row.id) for row, title in titled if row.id is not None]
-            for (row, _), slug in zip(titled, bulk.slugs(self.tx, resource, wanted), strict=True):
+            others = self.given.get(resource.plural, ())
+            for (row, _), slug in zip(titled, bulk.slugs(self.tx, resource, wanted, but=others), strict=True):
                 row.slug = slug
 
     # -- whether it is a record --

@@ -10,6 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from app.exchange import imports
+from app.kit.db import Database
+from app.kit.errors import Again
 from tests.support.answers import nothing_written, parameters, problem, slugs, walk
 from tests.support.builders import collaboration_type, organization
 
@@ -221,6 +224,43 @@ def test_a_withdrawn_record_is_not_brought_back_by_a_file(client: httpx.Client) 
 def test_two_rows_about_one_record_are_refused(client: httpx.Client) -> None:
     row = {"slug": "a", "name": "A", "kind": "other"}
     assert refusals(client, post(client, lines(row, row | {"name": "B"}), noun="organizations")) == [(2, "conflict")]
+
+
+def test_two_rows_that_turn_out_to_be_about_one_record_are_refused(client: httpx.Client) -> None:
+    organization(client, slug="it", name="Known Body")
+    rows = {"slug": "it", "country": "CH"}, {"name": "KNOWN BODY", "country": "FR"}, {"name": "known body"}
+    with nothing_written(client):
+        found = refusals(client, post(client, lines(*rows), noun="organizations", mode="upsert"))
+    assert found == [(2, "conflict"), (3, "conflict")]
+
+
+def test_a_slug_that_a_later_row_gives_is_not_derived_for_an_earlier_one(client: httpx.Client) -> None:
+    records = {"name": "Alpha", "kind": "other"}, {"slug": "alpha", "name": "Beta", "kind": "other"}
+    assert counts(post(client, lines(*records), noun="organizations")) == (2, 0, 0, 0)
+    assert {record["slug"]: record["name"] for record in walk(client, "/v1/organizations")} == {
+        "alpha": "Beta", "alpha-2": "Alpha",
+    }  # fmt: skip
+
+
+def test_an_import_that_has_to_be_run_again_does_the_same(
+    client: httpx.Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, runs = imports.load, iter(range(9))
+
+    def interrupted(*arguments: Any) -> imports.Report:
+        report = load(*arguments)
+        if next(runs) == 0:
+            raise Again
+        return report
+
+    monkeypatch.setattr(imports, "load", interrupted)
+    post(client, lines(ILO), noun="organizations")
+    sheet = "id,slug,name,kind,part_of\n01935f7e-8c00-7000-8000-00000000abcd,mine,Mine,other,ILO\n"
+    monkeypatch.setattr(imports, "load", interrupted)
+    runs = iter(range(9))
+    assert counts(post(client, sheet, CSV, noun="organizations")) == (1, 0, 0, 0)
+    stored = client.get("/v1/organizations/mine").json()
+    assert (stored["id"], stored["part_of"]) == ("01935f7e-8c00-7000-8000-00000000abcd", "ilo")
 
 
 def test_two_imports_of_the_same_records_in_opposite_order_both_succeed(client: httpx.Client) -> None:
