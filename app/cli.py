@@ -253,7 +253,7 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
         migrations.verify(database.engine, MIGRATIONS)
         with _bar(None) as bar, options.file.open("wb") as file:
             if chosen == "xlsx":
-                exports.write_workbook(database, lists, file, bar.update)
+                exports.write_workbook(database, lists, file, progress=bar.update)
             else:
                 exports.write(database, lists, file, _form(chosen, nouns), bar.update)
     finally:

@@ -16,7 +16,7 @@ from starlette.responses import StreamingResponse
 
 from app.api import conditional, deps, negotiation
 from app.exchange import exports, workbooks
-from app.exchange.exports import Form, Lists, Part
+from app.exchange.exports import Form, Lists, Part, State
 from app.kit import records, views
 from app.kit.db import Database, Transaction
 from app.kit.errors import Fault, Malformed, NotAcceptable
@@ -57,7 +57,6 @@ def _insist_on_whole(query: ListQuery, chosen: Format) -> None:
 
 
 def _form(request: Request, chosen: Format, resource: Resource[Any], query: ListQuery) -> Form:
-    views.picked(resource, [], query.fields)  # an unknown field is refused as in a page
     if chosen is Format.csv:
         return exports.csv(resource, query.fields, bom=query.bom)
     if chosen is Format.jsonld:
@@ -70,6 +69,7 @@ async def export_list(
 ) -> Response:
     """One list, whole. `of`: the record to which it belongs, which must be there."""
     _insist_on_whole(query, chosen)
+    views.picked(resource, [], query.fields)  # an unknown field is refused as in a page
     if of is not None:
         await deps.reading(request, lambda tx: records.fetch(tx, *of), query.as_of)
     form = None if chosen is Format.xlsx else _form(request, chosen, resource, query)
@@ -78,8 +78,9 @@ async def export_list(
 
 async def export(request: Request, lists: Lists, chosen: Format, form: Form | None, name: str) -> Response:
     """All records of some lists, one behind the other, in one form (None: as a workbook)."""
-    first = await deps.reading(request, lambda tx: exports.state(tx, lists))
-    tag = conditional.etag(sequence=first, day=_day(request, lists), form=chosen.value)
+    shown = await deps.reading(request, lambda tx: exports.state(tx, lists))
+    day = shown.now.strftime("%Y%m%d") if any(resource.by_day for resource, _ in lists) else None
+    tag = conditional.etag(sequence=shown.number, day=day, form=chosen.value)
     headers = {
         "ETag": tag, "Cache-Control": "no-cache", **negotiation.VARY,
         "Content-Disposition": f'attachment; filename="{name}.{chosen.value}"',
@@ -87,13 +88,13 @@ async def export(request: Request, lists: Lists, chosen: Format, form: Form | No
     if conditional.unchanged(request, tag):
         return deps.not_modified(tag, negotiation.VARY)
     if form is None:
-        return await _workbook(request, lists, headers)
-    parts = _parts(request, lists, first, form)
-    ahead = [await anext(parts)]  # what is wrong with the question is told before anything is answered
+        return await _workbook(request, lists, shown, headers)
+    parts = _parts(request, lists, shown, form)
+    first = await anext(parts)  # what is wrong with the question is told before anything is answered
     media_type = {**headers, "Content-Type": form.media_type}
     if request.scope.get("head"):
         return _without_length(media_type)
-    return StreamingResponse(_stream(form, ahead, parts), headers=media_type)
+    return StreamingResponse(_stream(form, first, parts), headers=media_type)
 
 
 def _without_length(headers: dict[str, str]) -> Response:
@@ -103,50 +104,46 @@ def _without_length(headers: dict[str, str]) -> Response:
     return response
 
 
-def _day(request: Request, lists: Lists) -> str | None:
-    by_day = any(resource.by_day for resource, _ in lists)
-    return deps.database(request).clock().strftime("%Y%m%d") if by_day else None
-
-
-async def _parts(request: Request, lists: Lists, number: int, form: Form) -> AsyncIterator[bytes]:
+async def _parts(request: Request, lists: Lists, shown: State, form: Form) -> AsyncIterator[Part]:
     for resource, query in lists:
         cursor: str | None = None
         while True:
 
             def work(tx: Transaction, *, noun: Resource[Any] = resource, asked: ListQuery = query) -> Part:
-                return exports.part(exports.seen(tx, number), noun, asked, form, cursor)  # noqa: B023
+                return exports.part(exports.seen(tx, shown), noun, asked, form, cursor)  # noqa: B023
 
             part = await deps.reading(request, work)
-            yield part.body
+            yield part
             if (cursor := part.next) is None:
                 break
 
 
-async def _stream(form: Form, ahead: Sequence[bytes], parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield form.begin
-    for body in ahead:
-        yield body
-    async for body in parts:
-        yield body
+async def _stream(form: Form, first: Part, parts: AsyncIterator[Part]) -> AsyncIterator[bytes]:
+    yield form.begin + first.body
+    between = form.between if first.count else b""
+    async for part in parts:
+        if part.count:
+            yield between + part.body
+            between = form.between
     yield form.end
 
 
 # --- workbooks --------------------------------------------------------------------------------------------------------
 
 
-async def _workbook(request: Request, lists: Lists, headers: dict[str, str]) -> Response:
+async def _workbook(request: Request, lists: Lists, shown: State, headers: dict[str, str]) -> Response:
     """A workbook is a ZIP file whose parts refer to each other: it is made on disk, and then sent."""
     headers = {**headers, "Content-Type": workbooks.MEDIA_TYPE}
     if request.scope.get("head"):
         return _without_length(headers)
-    file = await asyncio.to_thread(_written, deps.database(request), lists)
+    file = await asyncio.to_thread(_written, deps.database(request), lists, shown)
     return StreamingResponse(_chunks(file), headers=headers)
 
 
-def _written(database: Database, lists: Lists) -> IO[bytes]:
+def _written(database: Database, lists: Lists, shown: State) -> IO[bytes]:
     file = tempfile.TemporaryFile()  # noqa: SIM115  # closed when it is sent
     try:
-        exports.write_workbook(database, lists, file)
+        exports.write_workbook(database, lists, file, shown=shown)
     except BaseException:
         file.close()
         raise

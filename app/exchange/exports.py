@@ -4,7 +4,8 @@ records take no more memory than a thousand."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import IO, Any
 
 import msgspec
@@ -26,34 +27,45 @@ Render = Callable[[Resource[Any], Sequence[bytes]], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A form of an export: what stands before the first record, how a page of records is written, what stands at the end."""
+    """A form of an export: how a page of records is written, what stands before the first, between pages, and at the end."""
 
     media_type: str
     page: Render
     begin: bytes = b""
+    between: bytes = b""
     end: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A page of an export: its bytes, and where the next one begins."""
+    """A page of an export: its bytes, how many records it has, and where the next one begins."""
 
     body: bytes
+    count: int
     next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What an export shows: the registry after a write, as it is seen at a moment."""
+
+    number: int
+    now: datetime
 
 
 Lists = Sequence[tuple[Resource[Any], ListQuery]]
 
 
-def state(tx: Transaction, lists: Lists) -> int:
-    """The number of the state that an export shows: the present one, or that of the day which is asked for."""
+def state(tx: Transaction, lists: Lists) -> State:
+    """What an export shows: what is there now, or what was on the day that is asked for."""
     as_of = lists[0][1].as_of
-    return tx.sequence() if as_of is None else past.at(tx, as_of).sequence()
+    then = tx if as_of is None else past.at(tx, as_of)
+    return State(then.sequence(), then.now)
 
 
-def seen(tx: Transaction, number: int) -> Transaction:
-    """The registry after the write `number`, whatever was written since."""
-    return tx if tx.sequence() == number else past.at(tx, number)
+def seen(tx: Transaction, shown: State) -> Transaction:
+    """The registry in that state, whatever was written since."""
+    return replace(tx if tx.sequence() == shown.number else past.at(tx, shown.number), now=shown.now)
 
 
 def whole(nouns: Iterable[Resource[Any]], as_of: Any = None) -> Lists:
@@ -65,12 +77,18 @@ def _there(noun: Resource[Any]) -> dict[str, bool]:
     return {"orphaned": False} if "orphaned" in noun.query.model_fields else {}
 
 
-def pages(database: Database, resource: Resource[Any], query: ListQuery, number: int) -> Iterator[list[bytes]]:
-    """The records of a list as it was after the write `number`, a page in each transaction."""
+def part(tx: Transaction, resource: Resource[Any], query: ListQuery, form: Form, cursor: str | None = None) -> Part:
+    """The page of an export that begins at `cursor`: what a list would show, without its limit."""
+    page = records.browse(tx, resource, query.model_copy(update={"limit": PAGE, "cursor": cursor}))
+    return Part(form.page(resource, page.items), len(page.items), page.next)
+
+
+def pages(database: Database, resource: Resource[Any], query: ListQuery, shown: State) -> Iterator[list[bytes]]:
+    """The records of a list, a page in each transaction."""
     cursor: str | None = None
     while True:
         asked = query.model_copy(update={"limit": PAGE, "cursor": cursor})
-        page = database.read(lambda tx, asked=asked: records.browse(seen(tx, number), resource, asked))  # type: ignore[misc]
+        page = database.read(lambda tx, asked=asked: records.browse(seen(tx, shown), resource, asked))  # type: ignore[misc]
         yield page.items
         if (cursor := page.next) is None:
             return
@@ -78,21 +96,30 @@ def pages(database: Database, resource: Resource[Any], query: ListQuery, number:
 
 def write(database: Database, lists: Lists, file: IO[bytes], form: Form, progress: Progress = lambda _: None) -> None:
     """Write an export into a file. `progress` is told how many records more are written."""
-    number = database.read(lambda tx: state(tx, lists))
+    shown = database.read(lambda tx: state(tx, lists))
+    between = b""
     file.write(form.begin)
     for resource, query in lists:
-        for items in pages(database, resource, query, number):
-            file.write(form.page(resource, items))
+        for items in filter(None, pages(database, resource, query, shown)):
+            file.write(between + form.page(resource, items))
+            between = form.between
             progress(len(items))
     file.write(form.end)
 
 
-def write_workbook(database: Database, lists: Lists, file: IO[bytes], progress: Progress = lambda _: None) -> None:
-    """The same as a workbook, a sheet a list."""
-    number = database.read(lambda tx: state(tx, lists))
-    about = workbooks.About("Concord", database.clock(), number)
+def write_workbook(
+    database: Database,
+    lists: Lists,
+    file: IO[bytes],
+    *,
+    shown: State | None = None,
+    progress: Progress = lambda _: None,
+) -> None:
+    """The same as a workbook, a sheet a list; `shown` is the state that was announced."""
+    shown = shown or database.read(lambda tx: state(tx, lists))
+    about = workbooks.About("Concord", shown.now, shown.number)
     sheets = (
-        _sheet(resource, query.fields, pages(database, resource, query, number), progress) for resource, query in lists
+        _sheet(resource, query.fields, pages(database, resource, query, shown), progress) for resource, query in lists
     )
     workbooks.workbook(sheets, file, about=about)
 
@@ -108,12 +135,6 @@ def _sheet(
             progress(len(items))
 
     return resource.plural, [names[n] for n in shown], rows()
-
-
-def part(tx: Transaction, resource: Resource[Any], query: ListQuery, form: Form, cursor: str | None) -> Part:
-    """The page of an export that begins at `cursor`: what a list would show, without its limit."""
-    page = records.browse(tx, resource, query.model_copy(update={"limit": PAGE, "cursor": cursor}))
-    return Part(form.page(resource, page.items), page.next)
 
 
 # --- forms ------------------------------------------------------------------------------------------------------------
@@ -158,16 +179,13 @@ def rows_of(resource: Resource[Any], items: Sequence[bytes]) -> Iterator[list[st
 
 def json_ld(context: str, base: str) -> Form:
     """One JSON-LD document of all records (see linked.py)."""
-    written = 0
 
     def page(resource: Resource[Any], items: Sequence[bytes]) -> bytes:
-        nonlocal written
-        nodes = [msgspec.json.encode(linked.document(resource, msgspec.json.decode(item), base)) for item in items]
-        before = b",\n" if written and nodes else b"\n"
-        written += len(nodes)
-        return before + b",\n".join(nodes)
+        documents = (linked.document(resource, msgspec.json.decode(item), base) for item in items)
+        return b",\n".join(msgspec.json.encode(document) for document in documents)
 
-    return Form(linked.MEDIA_TYPE, page, b'{"@context":' + msgspec.json.encode(context) + b',"@graph":[', b"\n]}\n")
+    begin = b'{"@context":' + msgspec.json.encode(context) + b',"@graph":[\n'
+    return Form(linked.MEDIA_TYPE, page, begin, b",\n", b"\n]}\n")
 
 
 def document_set() -> Form:
