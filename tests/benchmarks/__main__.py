@@ -24,7 +24,9 @@ KINDS = ("sqlite", "postgresql")
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=(__doc__ or "").partition("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description=(__doc__ or "").partition("\n\n")[0]
+    )
     parser.add_argument("--sizes", default="1000,100000", help="organizations, smallest first")
     parser.add_argument("--databases", default=",".join(KINDS))
     parser.add_argument("--cache", type=Path, help="a folder that keeps the registries for the next run")

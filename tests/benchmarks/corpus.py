@@ -27,7 +27,18 @@ _SORTS = (
     ("Network", "Alliance", "Forum", "Initiative", "Council", "Partnership"),
 )
 _HEADS = tuple(head for sort in _SORTS for head in sort)
-_SCOPES = ("International", "National", "European", "African", "Asian", "Regional", "Global", "American", "Arab", "Federal")
+_SCOPES = (
+    "International",
+    "National",
+    "European",
+    "African",
+    "Asian",
+    "Regional",
+    "Global",
+    "American",
+    "Arab",
+    "Federal",
+)
 _TOPICS = (
     "Development", "Research", "Labour", "Health", "Trade", "Education", "Human Rights", "Environment", "Agriculture",
     "Technology", "Industry", "Finance", "Energy", "Migration", "Employment", "Social Protection", "Statistics",

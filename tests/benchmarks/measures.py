@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.kit import records
 from tests.benchmarks import registries, streams
-from tests.benchmarks.questions import QUESTIONS, Question, Times, ask, subject
+from tests.benchmarks.questions import QUESTIONS, THOROUGH, Pace, Question, Times, ask, subject
 from tests.benchmarks.registries import Place
 from tests.benchmarks.streams import Flow
 
@@ -22,24 +22,28 @@ MEGABYTE = 1_048_576
 MOST_GROWN = 150
 """Megabytes by which the process may grow that exports, whatever the size."""
 Say = Callable[[str], None]
+Run = Callable[..., Flow]
+"""Runs a stream: verb, form, URL and perhaps a file."""
 
 
-def measure(place: Place, folder: Path, sizes: Sequence[int], say: Say) -> bool:
+def measure(
+    place: Place, folder: Path, sizes: Sequence[int], say: Say, *, pace: Pace = THOROUGH, run: Run = streams.run
+) -> bool:
     """Print the tables of one kind of database. Whether nothing grew faster than it may."""
     urls = {}
     for size in sizes:
         urls[size] = registries.registry(place, folder, size)
     say(f"\n### {place.kind}\n")
-    disk = ", ".join(f"{size:,}: {place.bytes(f'concord_{size}') / MEGABYTE:,.0f} MB" for size in sizes)
+    disk = ", ".join(f"{size:,}: {place.bytes(f'benchmark_{size}') / MEGABYTE:,.0f} MB" for size in sizes)
     say(f"On disk, by number of organizations: {disk}.\n")
-    well = [*_questions(urls, say), *_exports(urls, say), *_imports(place, folder, sizes, say)]
+    well = [*_questions(urls, say, pace), *_exports(urls, say, run), *_imports(place, folder, sizes, say=say, run=run)]
     return all(well)
 
 
 # --- questions --------------------------------------------------------------------------------------------------------
 
 
-def _questions(urls: dict[int, str], say: Say) -> Iterator[bool]:
+def _questions(urls: dict[int, str], say: Say, pace: Pace) -> Iterator[bool]:
     """Of each question whether it grew as it may; its row is printed on the way."""
     databases = [records.open_database(url, pool_size=1) for url in urls.values()]
     about = [subject(database, size) for database, size in zip(databases, urls, strict=True)]
@@ -47,7 +51,7 @@ def _questions(urls: dict[int, str], say: Say) -> Iterator[bool]:
     say(_row("milliseconds: median (least)", *(f"{size:,}" for size in sizes), "exponent", "at most", "target"))
     say(_row(":--", *["--:"] * (len(sizes) + 2), ":--"))
     for question in QUESTIONS:
-        times = ask(question, about)
+        times = ask(question, about, pace)
         grown = list(exponents(sizes, [time.least for time in times]))
         well = all(exponent <= question.growth for exponent in grown)
         medians = (f"{time.median:.2f} ({time.least:.2f})" for time in times)
@@ -89,22 +93,22 @@ class Stream:
     bounded: bool  # whether its memory may not grow with the registry
 
 
-def _exports(urls: dict[int, str], say: Say) -> Iterator[bool]:
+def _exports(urls: dict[int, str], say: Say, run: Run) -> Iterator[bool]:
     sizes = list(urls)
     say("\n" + _row("streams: rows/s, memory", *(f"{size:,}" for size in sizes), "exponent", "at most", "target"))
     say(_row(":--", *["--:"] * (len(sizes) + 2), ":--"))
     for form in streams.FORMS:
-        flows = [streams.run("export", form, url) for url in urls.values()]
+        flows = [run("export", form, url) for url in urls.values()]
         yield _told(Stream(f"export as {form}", flows, bounded=True), sizes, say)
 
 
-def _imports(place: Place, folder: Path, sizes: Sequence[int], say: Say) -> Iterator[bool]:
+def _imports(place: Place, folder: Path, sizes: Sequence[int], *, say: Say, run: Run) -> Iterator[bool]:
     sizes = [size for size in sizes if size <= IMPORTED]
     for form in ("ndjson", "csv"):
         flows = []
         for size in sizes:
             path = streams.written(folder, form, size)
-            flows.append(streams.run("import", form, registries.empty(place, "concord_import"), str(path)))
+            flows.append(run("import", form, registries.empty(place, "benchmark_import"), str(path)))
         yield _told(Stream(f"import of {form}", flows, bounded=False), sizes, say)
 
 

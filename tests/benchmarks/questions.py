@@ -18,8 +18,19 @@ from app.registry.findings import find
 from tests.benchmarks import corpus
 from tests.benchmarks.registries import BUILDER, NOUNS, ORGANIZATIONS
 
-WARMING, RUNS, MOST_RUNS, ENOUGH = 2, 7, 60, 0.4
-"""At least RUNS of a question; up to MOST_RUNS within ENOUGH seconds."""
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a question is asked: `warming` times that do not count, at least `least` that do, and up to `most` while each
+    registry has not had `seconds`."""
+
+    warming: int
+    least: int
+    most: int
+    seconds: float
+
+
+THOROUGH, BRISK = Pace(2, 7, 60, 0.4), Pace(0, 1, 1, 0)
 LEVEL, LINEAR = 0.35, 1.1
 """Exponents: of what should cost the same in a large registry (an index is a level deeper there), and of what looks at all."""
 
@@ -62,7 +73,13 @@ def subject(database: Database, size: int) -> Subject:
     c = ORGANIZATIONS.table.c
     slug = database.read(lambda tx: tx.execute(sa.select(c.slug).where(c.name == name)).scalars().first())
     return Subject(
-        database, size, str(slug), name, _middle(database, size), corpus.rare(n).lower(), corpus.common_name(3 * (n // 3))
+        database,
+        size,
+        str(slug),
+        name,
+        _middle(database, size),
+        corpus.rare(n).lower(),
+        corpus.common_name(3 * (n // 3)),
     )
 
 
@@ -163,17 +180,17 @@ class Times:
         return min(self.runs)
 
 
-def ask(question: Question, several: Sequence[Subject]) -> list[Times]:
-    """Ask each registry in turn until it is known how long it takes. The first two turns warm up."""
+def ask(question: Question, several: Sequence[Subject], pace: Pace) -> list[Times]:
+    """Ask each registry in turn until it is known how long it takes."""
     taken = [Times() for _ in several]
-    end = time.perf_counter() + ENOUGH * len(several)
-    for turn in range(WARMING + MOST_RUNS):
-        if turn >= WARMING + RUNS and time.perf_counter() > end:
+    end = time.perf_counter() + pace.seconds * len(several)
+    for turn in range(pace.warming + pace.most):
+        if turn >= pace.warming + pace.least and time.perf_counter() > end:
             break
         for times, subject in zip(taken, several, strict=True):
             begun = time.perf_counter()
             question.ask(subject)
             times.runs.append((time.perf_counter() - begun) * 1000)
     for times in taken:
-        del times.runs[:WARMING]
+        del times.runs[: pace.warming]
     return taken

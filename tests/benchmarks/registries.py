@@ -94,7 +94,7 @@ def fingerprint() -> str:
 def registry(place: Place, folder: Path, size: int) -> str:
     """The URL of a registry with so many organizations; built unless it is there. A mark in `folder` says that it is
     complete, for a run may be broken off."""
-    name = f"concord_{size}"
+    name = f"benchmark_{size}"
     mark, made = folder / f"{place.kind}_{size}.made", fingerprint()
     if not (mark.is_file() and mark.read_text() == made):
         mark.unlink(missing_ok=True)
@@ -160,4 +160,6 @@ def _stored(tx: Transaction, resource: Resource[Any], several: Sequence[dict[str
 
 def count(database: Database, resource: Resource[Any]) -> int:
     """The records of a noun."""
-    return int(database.read(lambda tx: tx.execute(sa.select(sa.func.count()).select_from(resource.table)).scalar_one()))
+    return int(
+        database.read(lambda tx: tx.execute(sa.select(sa.func.count()).select_from(resource.table)).scalar_one())
+    )

@@ -101,13 +101,15 @@ FORMS: dict[str, Callable[[], Form]] = {
     "jsonld": lambda: exports.json_ld("https://registry.example/context.jsonld", "https://registry.example"),
 }
 
+END_OF_RECORD = {"csv": b"\r\n", "ndjson": b"\n", "jsonld": b"\n"}
+
 
 def export(database: Database, form: str) -> int:
     """Every organization, page by page, each page in a transaction of its own, to nobody; how many there were."""
     chosen, query, cursor, rows = FORMS[form](), ORGANIZATIONS.query(), None, 0
     while True:
         part = database.read(lambda tx, at=cursor: exports.part(tx, ORGANIZATIONS, query, chosen, at))  # type: ignore[misc]
-        rows += part.body.count(b'"@id":"https://registry.example/v1/organizations/') if form == "jsonld" else part.body.count(b"\n")
+        rows += part.body.count(END_OF_RECORD[form])
         if (cursor := part.next) is None:
             return rows
 
@@ -134,16 +136,17 @@ def written(folder: Path, form: str, size: int) -> Path:
     return path
 
 
-def main(verb: str, form: str, url: str, *paths: str) -> None:
+def flow(verb: str, form: str, url: str, *paths: str) -> Flow:
+    """One stream, in this process."""
     database = records.open_database(url, pool_size=1)
     database.read(lambda tx: records.browse(tx, ORGANIZATIONS, ORGANIZATIONS.query()))
     before, begun = _anonymous(), time.perf_counter()
     with watched() as peak:
         rows = export(database, form) if verb == "export" else load(database, form, Path(paths[0]))
     seconds = time.perf_counter() - begun
-    sys.stdout.write(json.dumps(asdict(Flow(rows, seconds, peak.most - before if before else None))))
     database.close()
+    return Flow(rows, seconds, peak.most - before if before else None)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.stdout.write(json.dumps(asdict(flow(*sys.argv[1:]))))
