@@ -63,7 +63,7 @@ class Text:
     about: str = "text"
 
     def write(self, value: str) -> str:
-        return f'"{value}"' if _QUOTES.fullmatch(value) else value
+        return value if value.strip('"') else f'"{value}"'
 
     def read(self, cell: str) -> str:
         return cell[1:-1] if len(cell) > 1 and _QUOTES.fullmatch(cell) else cell
@@ -292,9 +292,10 @@ def _of_link(link: Linked, form: Form) -> str:
 def _cell(column: Column, document: Any) -> str:
     value = document
     for step in column.path:
-        value = value.get(step) if isinstance(value, Mapping) else None
-    nothing = value is None or (value in ("", [], {}) and value == column.empty)
-    return "" if nothing else column.form.write(value)
+        value = value.get(step) if isinstance(value, dict) else None
+    if value is None or (not value and isinstance(value, str | list | dict) and value == column.empty):
+        return ""
+    return column.form.write(value)
 
 
 def _layout(resource: Resource[Any]) -> dict[str, Column]:

@@ -84,19 +84,19 @@ class Table:
 # --- cells that a spreadsheet would run as a formula -----------------------------------------------------------------
 
 APOSTROPHE = "'"
-_RISKY = tuple("=+-@＝＋－＠\t\r\n'")
+_RISKY = frozenset("=+-@＝＋－＠\t\r\n'")
 
 
 def safe(text: str) -> str:
     """The text as a cell that no spreadsheet runs as a formula: one that begins with = + - @ (full-width forms
     included), a tab or a line break gets an apostrophe before it, and so does one that begins with an apostrophe,
     which makes `plain` its exact reverse (OWASP, CSV Injection)."""
-    return APOSTROPHE + text if text.startswith(_RISKY) else text
+    return APOSTROPHE + text if text[:1] in _RISKY else text
 
 
 def plain(text: str) -> str:
     """The text that `safe` was given. An apostrophe that a person wrote before a letter ('t Hooft) stays."""
-    return text[1:] if text.startswith(APOSTROPHE) and text.startswith(_RISKY, 1) else text
+    return text[1:] if text.startswith(APOSTROPHE) and text[1:2] in _RISKY else text
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -467,7 +467,7 @@ def _filled_up(lines: list[int]) -> tuple[str, ...]:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 # More than RFC 4180 asks for: the other delimiters and `sep=` too, lest a reader that looks for them be misled.
-_NEEDS_QUOTES = re.compile(rf'["\r\n={DELIMITERS}]|^\s|\s$')
+_NEEDS_QUOTES = re.compile(rf'["\r\n={DELIMITERS}]')
 
 
 def write(columns: Sequence[str], rows: Iterable[Sequence[str]], *, bom: bool) -> Iterator[bytes]:
@@ -493,9 +493,11 @@ def rows(several: Iterable[Sequence[str]]) -> bytes:
 
 
 def _written(row: Sequence[str]) -> str:
-    return ",".join(map(_cell, row)) + "\r\n"
+    # Most cells are empty or a word, and need no look at each of their letters.
+    return ",".join([cell if not cell or cell.isalnum() else _cell(cell) for cell in row]) + "\r\n"
 
 
 def _cell(text: str) -> str:
     text = safe(text)
-    return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text
+    quoted = _NEEDS_QUOTES.search(text) or text[:1].isspace() or text[-1:].isspace()
+    return '"' + text.replace('"', '""') + '"' if quoted else text

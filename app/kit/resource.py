@@ -183,6 +183,10 @@ class Plan:
     """How the fields of a Pydantic class reach the columns of a table, and how they are shown."""
 
     fields: tuple[Planned, ...]
+    children: tuple[Rows, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "children", tuple(planned for planned in self.fields if isinstance(planned, Rows)))
 
     def links(self, data: BaseModel, pointer: str = "") -> Iterator[Link]:
         for planned in self.fields:
@@ -199,10 +203,6 @@ class Plan:
         row: dict[str, Any] = {}
         self.fill(row, data, targets)
         return row
-
-    @property
-    def children(self) -> tuple[Rows, ...]:
-        return tuple(planned for planned in self.fields if isinstance(planned, Rows))
 
 
 def claim_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
@@ -364,7 +364,7 @@ class Resource(Generic[In]):
         """The name of its key in a path."""
         return f"{self.name.replace(' ', '_')}_id"
 
-    @property
+    @cached_property
     def computed_fields(self) -> tuple[str, ...]:
         """Fields of the answer that are neither common nor written."""
         return tuple(f for f in self.read.model_fields if f not in self.write.model_fields and f not in COMMON)

@@ -12,6 +12,7 @@ import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -170,9 +171,8 @@ def store(tx: Transaction, entries: Iterable[Entry]) -> None:
     """Bring the index to what `entries` say. Of several for one record the last counts."""
     last = {entry.record: entry for entry in entries}
     forget(tx, [entry.record for entry in last.values() if not entry.fresh])
-    rows = [row for entry in last.values() for row in _rows(entry)]
-    for start in range(0, len(rows), 1000):
-        part = rows[start : start + 1000]
+    rows = chain.from_iterable(map(_rows, last.values()))
+    while part := list(islice(rows, 1000)):  # all of them would be more than the records themselves
         tx.execute(sa.insert(TEXT), [row for row, _ in part])
         tx.execute(sa.insert(INDEX), [{"rowid": row["id"], "words": found} for row, found in part])
 
@@ -192,15 +192,16 @@ _OF_RECORDS = sa.select(TEXT.c.id).where(TEXT.c.record_id.in_(sa.bindparam("ids"
 
 def _rows(entry: Entry) -> Iterator[tuple[dict[str, Any], list[str]]]:
     about = {"noun": entry.noun, "record_id": entry.record}
-    named = [text for text in entry.texts if text.rank is not Rank.prose][:_PLACES]
-    for place, text in enumerate(named):
-        found = words.words(text.value)
-        row = about | {"id": _number(text.rank, entry.sequence, place), "key": _key(found)}
-        yield row, [*found, *words.marks(text.value), *map(words.sketch, found), _token(entry.noun)]
-    if len(entry.texts) > 1 or (entry.texts and not named):
-        every = [word for text in entry.texts for word in words.words(text.value)]
+    parts = [(text.rank, words.words(text.value), words.marks(text.value)) for text in entry.texts]
+    named = [part for part in parts if part[0] is not Rank.prose][:_PLACES]
+    for place, (rank, found, marks) in enumerate(named):
+        row = about | {"id": _number(rank, entry.sequence, place), "key": _key(found)}
+        yield row, [*found, *marks, *map(words.sketch, found), _token(entry.noun)]
+    if len(parts) > 1 or (parts and not named):
+        every = [word for _, found, _ in parts for word in found]
+        marks = sorted({mark for _, _, several in parts for mark in several})
         row = about | {"id": _number(Rank.prose, entry.sequence, _PLACES), "key": None}
-        yield row, [*every, *words.marks(*(text.value for text in entry.texts)), _token(entry.noun)]
+        yield row, [*every, *marks, _token(entry.noun)]
 
 
 def _number(rank: Rank, sequence: int, place: int) -> int:

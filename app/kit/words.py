@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from app.kit.text import LETTERS, bare, fold
@@ -17,6 +18,7 @@ LONGEST = 60
 MARK = "\ue000"
 """Begins the token of a character that is no part of a word. No word holds one: it is of the private use area."""
 _ASCII = re.compile(r"[a-z0-9]+")
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789 ")  # of these it is known at once that they are no marks
 # Written without blanks: each character is a word of its own, and several of them are a phrase.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _SPACED = 0x20000, 0x3FFFF  # the ideographs beyond the first plane
@@ -44,6 +46,7 @@ _VOWELS = re.compile("[aeiouyhw]+")
 _ALIKE = str.maketrans("zkq", "scc")
 
 
+@lru_cache(maxsize=8192)  # three quarters of the words in a set of names are these
 def sketch(word: str) -> str:
     """The token that spellings of a word have in common: its first letter and the consonants behind it, doubled ones once and
     those that sound alike as one. So `organisation` and `organizaton` have one, and `labour` and `labor`."""
@@ -54,7 +57,8 @@ def sketch(word: str) -> str:
 
 def marks(*texts: str) -> list[str]:
     """Once each token of a character in `texts` that is no part of a word."""
-    return sorted(mark(c) for c in set(fold("".join(texts))) if not (c.isspace() or _is_letter(c)))
+    others = set(fold("".join(texts))) - _LETTERS
+    return sorted(mark(c) for c in others if not (c.isspace() or _is_letter(c)))
 
 
 def mark(character: str) -> str:
@@ -64,6 +68,8 @@ def mark(character: str) -> str:
 
 def located(text: str) -> list[Word]:
     """The words of `text` with their places in it: `text[word.start:word.end]` is what was written."""
+    if text.isascii():
+        return [Word(found[0][:LONGEST], found.start(), found.end()) for found in _ASCII.finditer(text.casefold())]
     folded, places = [], []
     for n, character in enumerate(text):
         spread = bare(character).translate(LETTERS)

@@ -1,0 +1,146 @@
+"""Measures: the tables of one kind of database, what grew, and which targets were met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import log
+from pathlib import Path
+
+from app.kit import records
+from tests.benchmarks import registries, streams
+from tests.benchmarks.questions import QUESTIONS, THOROUGH, Pace, Question, Times, ask, subject
+from tests.benchmarks.registries import Place
+from tests.benchmarks.streams import Flow
+
+IMPORTED = 100_000
+"""Rows of the longest file that is imported."""
+FLOWING = 1.15
+"""The exponent that a stream may have: each row costs the same."""
+MEGABYTE = 1_048_576
+MOST_GROWN = 150
+"""Megabytes by which the process may grow that exports, whatever the size."""
+Say = Callable[[str], None]
+Run = Callable[..., Flow]
+"""Runs a stream: verb, form, URL and perhaps a file."""
+
+
+def measure(
+    place: Place, folder: Path, sizes: Sequence[int], say: Say, *, pace: Pace = THOROUGH, run: Run = streams.run
+) -> bool:
+    """Print the tables of one kind of database. Whether nothing grew faster than it may."""
+    urls = {}
+    for size in sizes:
+        urls[size] = registries.registry(place, folder, size)
+    say(f"\n### {place.kind}\n")
+    disk = ", ".join(f"{size:,}: {place.bytes(f'benchmark_{size}') / MEGABYTE:,.0f} MB" for size in sizes)
+    say(f"On disk, by number of organizations: {disk}.\n")
+    well = [*_questions(urls, say, pace), *_exports(urls, say, run), *_imports(place, folder, sizes, say=say, run=run)]
+    return all(well)
+
+
+# --- questions --------------------------------------------------------------------------------------------------------
+
+
+def _questions(urls: dict[int, str], say: Say, pace: Pace) -> Iterator[bool]:
+    """Of each question whether it grew as it may; its row is printed on the way."""
+    databases = [records.open_database(url, pool_size=1) for url in urls.values()]
+    about = [subject(database, size) for database, size in zip(databases, urls, strict=True)]
+    sizes = list(urls)
+    say(_row("milliseconds: median (least)", *(f"{size:,}" for size in sizes), "exponent", "at most", "target"))
+    say(_row(":--", *["--:"] * (len(sizes) + 2), ":--"))
+    for question in QUESTIONS:
+        times = ask(question, about, pace)
+        grown = list(exponents(sizes, [time.least for time in times]))
+        well = all(exponent <= question.growth for exponent in grown)
+        medians = (f"{time.median:.2f} ({time.least:.2f})" for time in times)
+        target = _verdict(question, dict(zip(sizes, times, strict=True)))
+        say(_row(question.name, *medians, _shown(grown), _bound(question.growth, well=well), target))
+        yield well
+    for database in databases:
+        database.close()
+
+
+def exponents(sizes: Sequence[int], values: Sequence[float]) -> Iterator[float]:
+    """From each size to the next: log(t2/t1) / log(n2/n1). 0 is the same time, 1 is so many times more."""
+    for (n1, t1), (n2, t2) in pairwise(zip(sizes, values, strict=True)):
+        yield log(t2 / t1) / log(n2 / n1)
+
+
+def _verdict(question: Question, times: dict[int, Times]) -> str:
+    """Which targets there are, and whether they are met."""
+    said = []
+    for size, factor in ((100_000, 1), (1_000_000, 2)):
+        if question.target is not None and size in times:
+            most = question.target * factor
+            said.append(f"{_mark(times[size].median <= most)} {most:g} ms at {size:,}")
+    if question.level and len(times) > 1:
+        smallest, largest = times[min(times)].median, times[max(times)].median
+        said.append(f"{_mark(largest <= 2 * smallest)} twice the smallest")
+    return ", ".join(said)
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A row of the table of streams."""
+
+    name: str
+    flows: Sequence[Flow]
+    bounded: bool  # whether its memory may not grow with the registry
+
+
+def _exports(urls: dict[int, str], say: Say, run: Run) -> Iterator[bool]:
+    sizes = list(urls)
+    say("\n" + _row("streams: rows/s, memory", *(f"{size:,}" for size in sizes), "exponent", "at most", "target"))
+    say(_row(":--", *["--:"] * (len(sizes) + 2), ":--"))
+    for form in streams.FORMS:
+        flows = [run("export", form, url) for url in urls.values()]
+        yield _told(Stream(f"export as {form}", flows, bounded=True), sizes, say)
+
+
+def _imports(place: Place, folder: Path, sizes: Sequence[int], *, say: Say, run: Run) -> Iterator[bool]:
+    sizes = [size for size in sizes if size <= IMPORTED]
+    for form in ("ndjson", "csv"):
+        flows = []
+        for size in sizes:
+            path = streams.written(folder, form, size)
+            flows.append(run("import", form, registries.empty(place, "benchmark_import"), str(path)))
+        yield _told(Stream(f"import of {form}", flows, bounded=False), sizes, say)
+
+
+def _told(stream: Stream, sizes: Sequence[int], say: Say) -> bool:
+    """Print the row of a stream."""
+    grown = list(exponents(sizes, [flow.seconds for flow in stream.flows]))
+    well = all(exponent <= FLOWING for exponent in grown)
+    shown = (f"{flow.rate:,.0f}/s, {_megabytes(flow)}" for flow in stream.flows)
+    most = stream.flows[-1].grown
+    target = f"{_mark(most <= MOST_GROWN * MEGABYTE)} {MOST_GROWN} MB" if stream.bounded and most is not None else ""
+    say(_row(stream.name, *shown, _shown(grown), _bound(FLOWING, well=well), target))
+    return well
+
+
+def _megabytes(flow: Flow) -> str:
+    return "?" if flow.grown is None else f"+{flow.grown / MEGABYTE:,.0f} MB"
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _shown(grown: Sequence[float]) -> str:
+    return ", ".join(f"{exponent:.2f}" for exponent in grown)
+
+
+def _bound(most: float, *, well: bool) -> str:
+    return f"{most:g} {_mark(well)}"
+
+
+def _mark(well: bool) -> str:  # noqa: FBT001  # it is all that it shows
+    return "✓" if well else "✗"
