@@ -14,7 +14,7 @@ from app.exchange import matching
 from app.kit import records
 from app.kit.db import Database, Transaction
 from app.kit.filters import ListQuery
-from app.registry.findings import find
+from app.registry.hits import find
 from tests.benchmarks import corpus
 from tests.benchmarks.registries import BUILDER, NOUNS, ORGANIZATIONS
 
