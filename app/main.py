@@ -48,7 +48,7 @@ TAGS = (
 )
 ROOMS = (
     entry_points, provenance, agenda, dossiers, calendars, graphs, timelines, statistics, identity, changes, batches,
-    searches, imports, documents, reconciliation,
+    matches, searches, imports, documents, reconciliation,
 )  # fmt: skip
 """The modules whose routes are no noun's."""
 SCHEMAS: tuple[type[BaseModel], ...] = (
@@ -100,7 +100,6 @@ def create_app(
     app.state.pulse = Pulse(lambda: asyncio.wrap_future(app.state.database.submit_read(Transaction.sequence)))
     problems.install(app)
     by_table = {resource.table.name: resource for resource in RESOURCES}
-    app.include_router(matches.router)  # before the nouns: to organizations, "match" would be a slug
     for resource in RESOURCES:
         app.include_router(crud_router(resource, by_table))
     for room in ROOMS:

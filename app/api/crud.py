@@ -27,18 +27,24 @@ VERSION = Path(pattern=r"^[1-9][0-9]{0,8}$", description="A version of the recor
 
 
 class NounRouter(APIRouter):
-    """A router that is asked for its own prefix only, so that the last noun answers as fast as the first."""
+    """A router that is asked for its own prefix only, so that the last noun answers as fast as the first. What lies below it
+    under a reserved name is no record."""
+
+    reserved: frozenset[str] = frozenset()
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         path = get_route_path(scope)
-        if path.startswith(self.prefix) and path[len(self.prefix) : len(self.prefix) + 1] in ("", "/"):
-            return super().matches(scope)
-        return Match.NONE, {}
+        if not path.startswith(self.prefix) or path[len(self.prefix) : len(self.prefix) + 1] not in ("", "/"):
+            return Match.NONE, {}
+        if path[len(self.prefix) + 1 :] in self.reserved:
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRouter:  # noqa: C901  # eleven routes in a row
     """All ordinary routes of a noun. `resources` is where `include` finds the others."""
     router = NounRouter(prefix=f"/v1/{resource.plural}", tags=[resource.plural], route_class=StrictRoute)
+    router.reserved = resource.reserved
     record_path = f"/{{{resource.key_name}}}"
     by_key = Path(alias=resource.key_name, description=f"Id or slug of the {resource.name}.")
     about = openapi.Operations(resource)

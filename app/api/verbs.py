@@ -24,20 +24,28 @@ class Verbs:
     def __init__(self, app: FastAPI) -> None:
         self._app = app
         self._rows: list[tuple[re.Pattern[str], set[str]]] | None = None
+        self._plain: dict[str, set[str]] = {}
 
     def allowed(self, scope: Scope) -> list[str]:
         """The verbs of the path in `scope`, of all routes together; empty where nothing has this path."""
         path = get_route_path(scope)
         if self._rows is None:
             self._rows = list(self._collect())
-        verbs = {verb for pattern, verbs in self._rows if pattern.match(path) for verb in verbs}
+        verbs = self._plain.get(path) or {
+            verb for pattern, verbs in self._rows if pattern.match(path) for verb in verbs
+        }
         if not verbs:
             return []
         return sorted(verbs | {"OPTIONS"} | ({"HEAD"} if "GET" in verbs else set()))
 
     def _collect(self) -> Iterable[tuple[re.Pattern[str], set[str]]]:
+        """The patterns of all paths with their verbs; those of paths without parameters are kept apart, for one of them may
+        look like a parameter of another path."""
         for route in iter_route_contexts(self._app.routes):
-            yield route.path_regex, set(route.methods or {"GET"})
+            verbs = set(route.methods or {"GET"})
+            if route.path and "{" not in route.path:
+                self._plain.setdefault(route.path, set()).update(verbs)
+            yield route.path_regex, verbs
 
 
 class VerbsLayer:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from pydantic import BaseModel
 from app.exchange import cells, references
 from app.kit import bulk, edits, records, search
 from app.kit.bulk import Draft
+from app.kit.circles import circles
 from app.kit.db import Transaction, table_of
 from app.kit.errors import Conflict, Fault, Gone, Invalid, RegistryError
 from app.kit.ids import new_id
@@ -150,10 +150,15 @@ def load(
     tx: Transaction, nouns: Sequence[Resource[Any]], file: File, wish: Wish, progress: Progress = lambda _: None
 ) -> Report:
     """Bring the registry to what the file says. Raises Refused (with `wish.atomic`) where any row cannot be taken."""
+    tx.take_time()
     intake, rows = _Intake(tx, wish, list(file.problems), progress), [row.again() for row in file.rows]
-    for step in (intake.identify, intake.find, intake.name, intake.validate, intake.warn):
+    order = in_order(nouns)
+    intake.identify(rows)
+    intake.find(rows)
+    intake.hold(rows, order)
+    for step in (intake.name, intake.validate, intake.warn):
         step(rows)
-    for resource in in_order(nouns):
+    for resource in order:
         intake.store(resource, [row for row in rows if row.resource is resource and row.good])
     problems = sorted(intake.problems, key=lambda problem: problem.line)
     if problems and wish.atomic:
@@ -201,9 +206,11 @@ class _Intake:
                 self.given[row.resource.plural].add(row.slug)
 
     def _identify(self, row: Row) -> None:
-        kept = {*COMMON, *row.resource.computed_fields, *edits.SHOWN_BESIDE}
+        kept = {*COMMON, *row.resource.computed_fields, *edits.SHOWN_BESIDE, "withdrawn_at"}
         identifier, row.slug = (_given(row, name, fits) for name, fits in (("id", is_id), ("slug", is_slug)))
         row.id = UUID(identifier) if identifier is not None else None
+        if row.values.get("withdrawn_at") is not None:
+            raise Invalid.at("/withdrawn_at", "withdrawn", "This record was withdrawn: leave the row out.")
         row.values = {name: value for name, value in row.values.items() if name not in kept}
         if row.named:
             row.values = deepcopy(row.values)  # slugs are going to stand in the place of names
@@ -244,12 +251,16 @@ class _Intake:
             message = f"Records of {resource.plural} have no identifiers: the key is slug or id."
             raise Invalid.parameter("key", "unknown_key", message)
         by_claim = {claim: row for row in rows for claim in self._identifiers(child, row)}
-        for part in _parts(sorted(by_claim)):
+        if not by_claim:
+            message = f"No row has an identifier of the scheme {self.wish.key!r}."
+            raise Invalid.parameter("key", "unknown_key", message)
+        for part in records.portions(sorted(by_claim)):
             statement = sa.select(child.table.c.claim, child.table.c[child.parent].label("owner"))
             found = self.tx.execute(statement.where(child.table.c.claim.in_(part))).all()
-            owners = {row.owner: row.claim for row in found}
-            for present in self._present(resource, resource.table.c.id, sorted(owners, key=str)):
-                by_claim[owners[present.id]].present = present
+            owners = sorted({row.owner for row in found})
+            there = {present.id: present for present in self._present(resource, resource.table.c.id, owners)}
+            for row in found:
+                by_claim[row.claim].present = there[row.owner]
 
     def _identifiers(self, child: Rows, row: Row) -> Iterator[str]:
         """The claims of the row's identifiers of that scheme."""
@@ -286,7 +297,7 @@ class _Intake:
     ) -> Iterator[Any]:
         c = resource.table.c
         shown = [c.id, c.slug, c.version, c.shape, c.document, c.withdrawn_at, *([also] if also is not None else [])]
-        for part in _parts(keys):
+        for part in records.portions(keys):
             yield from self.tx.execute(sa.select(*shown).where(column.in_(part)).order_by(c.id)).all()
 
     def _allow(self, row: Row) -> None:
@@ -316,6 +327,15 @@ class _Intake:
             raise Conflict(f"{found.slug} is there already. To change it, import with mode=upsert.")
         self._insist_on_one(row, found.id, found.slug)
         row.id, row.slug = found.id, found.slug
+
+    def hold(self, rows: Sequence[Row], order: Sequence[Resource[Any]]) -> None:
+        """Take hold of all records that may change, in one order and before any is created: two imports then wait for each
+        other instead of each for what the other has. (PostgreSQL; SQLite has one writer.)"""
+        for resource in order:
+            c = resource.table.c
+            ids = sorted(row.present.id for row in rows if row.resource is resource and row.present is not None)
+            for portion in records.portions(ids):
+                self.tx.execute(sa.select(c.id).where(c.id.in_(portion)).order_by(c.id).with_for_update())
 
     # -- what its references mean --
 
@@ -367,7 +387,8 @@ class _Intake:
             ]
             there = references.named(self.tx, resource, [text for _, text in named])
             for row, text in named:
-                row.warnings += [f"{slug} has the name {text!r}, too." for slug in there.get(search.key_of(text), ())]
+                if others := there.get(search.key_of(text)):
+                    row.warnings.append(f"{references.listed(others)} has the name {text!r}, too.")
 
     # -- storing --
 
@@ -379,18 +400,10 @@ class _Intake:
             part = drafts[start : start + bulk.GROUP]
             self._create(resource, part)
             self.progress(len(part))
-        self._hold(resource, sorted(row.present.id for row in rows if row.present is not None))
         for row in rows:
             if row.present is not None or (row.later and row.action == "created"):
                 self._try(row, lambda row=row: self._change(row))  # type: ignore[misc]
                 self.progress(row.present is not None)
-
-    def _hold(self, resource: Resource[Any], ids: Sequence[UUID]) -> None:
-        """Take hold of all records that may change in the order of their ids: two imports of the same ones then wait for each
-        other instead of each for what the other has. (PostgreSQL; SQLite has one writer.)"""
-        c = resource.table.c
-        for part in _parts(ids):
-            self.tx.execute(sa.select(c.id).where(c.id.in_(part)).order_by(c.id).with_for_update())
 
     def _create(self, resource: Resource[Any], drafts: Sequence[Draft]) -> None:
         refused = bulk.create(self.tx, resource, drafts)
@@ -422,24 +435,28 @@ class _Intake:
 
     def _ordered(self, rows: list[Row]) -> list[Row]:
         """The rows, each behind those that it refers to. Where lists refer to each other in a circle (two instruments that name
-        each other), some of their references wait until both are there; any other circle is refused."""
+        each other), these references wait until all are there; any other circle is refused."""
         by_key = {key: row for row in rows for key in (row.slug, str(row.id)) if key is not None}
         graph = {row: dict(_within(row, by_key)) for row in rows}
+        for row in rows:
+            row.later += tuple(filter(_in_a_list, graph[row].pop(row, ())))
+        for circle in circles(graph):
+            for row in circle:
+                self._put_off(row, graph[row], circle)
         while True:
             try:
                 return list(TopologicalSorter({row: list(edges) for row, edges in graph.items()}).static_order())
             except CycleError as error:
-                self._break(graph, error.args[1])
+                self._refuse_circle(graph, error.args[1])
 
-    def _break(self, graph: dict[Row, dict[Row, list[str]]], circle: Sequence[Row]) -> None:
-        for named, row in pairwise(circle):
-            pointers = graph[row].get(named, ())
-            if pointers and all(pointer.count("/") > 1 for pointer in pointers):
-                row.later = (*row.later, *pointers)
-                del graph[row][named]
-                return
+    def _put_off(self, row: Row, edges: dict[Row, list[str]], circle: set[Row]) -> None:
+        """Let the references of a row to others of its circle wait, where they stand in lists."""
+        for named in [named for named in edges if named in circle and all(map(_in_a_list, edges[named]))]:
+            row.later += tuple(edges.pop(named))
+
+    def _refuse_circle(self, graph: dict[Row, dict[Row, list[str]]], circle: Sequence[Row]) -> None:
+        names = " → ".join(str(each.slug) for each in circle)
         for row in set(circle):
-            names = " → ".join(str(each.slug) for each in circle)
             self._refuse(row, Invalid(f"These records refer to each other in a circle: {names}."))
             graph.pop(row, None)
         for edges in graph.values():
@@ -462,10 +479,19 @@ class _Intake:
             if not any(
                 pointer == known or pointer.startswith(f"{known}/") for known in row.faulty if known or not pointer
             ):
-                message = fault.message if isinstance(error, Invalid) else error.detail
+                message = self._of_file(row, fault) or (fault.message if isinstance(error, Invalid) else error.detail)
                 column = cells.column_at(row.resource, pointer) if row.named and pointer else None
                 self.problems.append(Problem(row.line, fault.code, message, fault.pointer, column, row.number))
         row.faulty |= {fault.pointer or "" for fault in error.faults} or {""}
+
+    def _of_file(self, row: Row, fault: Fault) -> str | None:
+        """What is said of a reference to a row of the file that cannot be taken."""
+        if fault.code != "unknown_reference" or row.data is None:
+            return None
+        for link in row.resource.plan.links(row.data):
+            if link.pointer == fault.pointer and (other := self.seen.get((link.table.info["noun"], link.key))):
+                return f"Line {other.line}, to which it refers, cannot be taken."
+        return None
 
 
 def _given(row: Row, name: str, fits: Callable[[str], bool]) -> str | None:
@@ -493,9 +519,13 @@ def _within(row: Row, by_key: Mapping[str, Row]) -> Iterator[tuple[Row, list[str
     found: dict[Row, list[str]] = {}
     for link in row.resource.plan.links(row.data):
         other = by_key.get(link.key) if link.table is row.resource.table else None
-        if other is not None and other is not row:
+        if other is not None:
             found.setdefault(other, []).append(link.pointer)
     yield from found.items()
+
+
+def _in_a_list(pointer: str) -> bool:
+    return pointer.count("/") > 1
 
 
 def _without(row: Row) -> BaseModel:
@@ -509,7 +539,3 @@ def _without(row: Row) -> BaseModel:
         del records.at(document, parent)[int(last)]
     data: BaseModel = records.validated(row.resource, document)
     return data
-
-
-def _parts(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (keys[start : start + records.MOST_KEYS] for start in range(0, len(keys), records.MOST_KEYS))

@@ -273,8 +273,8 @@ CLASSES: Mapping[str, Class] = {
         },
         why="Also prov:Activity once it was held.",
     ),
-    "Item": Class(
-        ("concord:Item",),
+    "AgendaItem": Class(
+        ("concord:AgendaItem",),
         {
             "collaboration": _named("schema:itemReviewed"),
             "finding": _named("concord:finding", "schema:reviewRating grades; this says what shall be done."),

@@ -51,9 +51,9 @@ def words(name: str) -> list[str]:
     joined = _CO.sub("co", _expanded(fold(name[:MAX_LENGTH])).replace("’", "'"))
     bare = _ELIDED.sub("", _POSSESSIVE.sub("", joined)).replace("'", "")
     spaced = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in bare)
-    joined = _CO_WORDS.sub("co", " ".join(spaced.split()))
-    found = [spelled for word in joined.split() for spelled in _spelling(word).split()]
-    return [word for word in found if word not in _STOP_WORDS] or found
+    found = [spelled for word in spaced.split() for spelled in _spelling(word).split()]
+    significant = [word for word in found if word not in _STOP_WORDS] or found
+    return _CO_WORDS.sub("co", " ".join(significant)).split()
 
 
 def _distinct(names: Iterable[str], *, but: Container[str | None] = ()) -> tuple[str, ...]:

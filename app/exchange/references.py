@@ -6,7 +6,7 @@ of the file. Nothing is guessed: what fits none, or several, is refused and says
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -21,6 +21,8 @@ from app.kit.resource import Resource
 from app.kit.search import TEXT, Rank
 from app.kit.text import is_id, is_slug
 
+MOST_LISTED = 5
+"""So many slugs are told in one message."""
 MOST_HINTS = 50
 """So many unknown names of a file are looked up among those that are like them."""
 
@@ -62,7 +64,7 @@ class Names:
                 slugs.setdefault(named.table.name, set()).add(named.text)
         for name, some in slugs.items():
             table = Base.metadata.tables[name]
-            for part in _parts(sorted(some)):
+            for part in records.portions(sorted(some)):
                 found = self._tx.execute(sa.select(table.c.slug).where(table.c.slug.in_(part))).scalars()
                 yield from ((table.info["noun"], slug) for slug in found)
 
@@ -77,14 +79,14 @@ class Names:
         keys = {(named.table.info["noun"], search.key_of(text)) for named in wanted for text in _readings(named.text)}
         tables = {named.table.info["noun"]: named.table for named in wanted}
         found: dict[str, dict[Any, set[str]]] = {}
-        for part in _parts(sorted({key for _, key in keys if key})):
+        for part in records.portions(sorted({key for _, key in keys if key})):
             statement = sa.select(TEXT.c.noun, TEXT.c.key, TEXT.c.record_id).where(TEXT.c.key.in_(part))
             for row in self._tx.execute(statement):
                 if (row.noun, row.key) in keys:
                     found.setdefault(row.noun, {}).setdefault(row.record_id, set()).add(row.key)
         for noun, of_records in found.items():
             c = tables[noun].c
-            for part in _parts(sorted(of_records, key=str)):
+            for part in records.portions(sorted(of_records, key=str)):
                 for row in self._tx.execute(sa.select(c.id, c.slug).where(c.id.in_(part))):
                     for key in of_records[row.id]:
                         self._keys.setdefault((noun, key), set()).add(row.slug)
@@ -106,7 +108,7 @@ class Names:
                 named.put(several[0])
                 return None
             if several:
-                message = f"{named.text[:100]!r} may be {' or '.join(several)}: write the slug of the one you mean."
+                message = f"{named.text[:100]!r} may be {listed(several, ' or ')}: write the slug of the one you mean."
                 return Fault("ambiguous_reference", message, pointer=named.pointer)
         return self._unknown(named, noun)
 
@@ -130,16 +132,22 @@ class Names:
 def named(tx: Transaction, resource: Resource[Any], texts: Iterable[str]) -> Mapping[str, list[str]]:
     """By the key of a text, the slugs of the records of a noun that have it as a name."""
     found: dict[Any, set[str]] = {}
-    for part in _parts(sorted({search.key_of(text) for text in texts} - {""})):
+    for part in records.portions(sorted({search.key_of(text) for text in texts} - {""})):
         for row in search.exactly(tx, resource.plural, part):
             found.setdefault(row.record_id, set()).add(row.key)
     slugs: dict[str, list[str]] = {}
     c = resource.table.c
-    for part in _parts(sorted(found, key=str)):
+    for part in records.portions(sorted(found, key=str)):
         for row in tx.execute(sa.select(c.id, c.slug).where(c.id.in_(part)).order_by(c.slug)):
             for key in found[row.id]:
                 slugs.setdefault(key, []).append(row.slug)
     return slugs
+
+
+def listed(several: Sequence[str], between: str = ", ") -> str:
+    """Some of the slugs in words: of many the first few, and how many more there are."""
+    shown = between.join(several[:MOST_LISTED])
+    return shown if len(several) <= MOST_LISTED else f"{shown} or one of {len(several) - MOST_LISTED} more"
 
 
 def _readings(text: str) -> list[str]:
@@ -159,7 +167,3 @@ def _texts(resource: Resource[Any], values: Mapping[str, Any]) -> Iterator[str]:
                 yield text.value
     except (AttributeError, KeyError, TypeError):
         return
-
-
-def _parts(keys: list[Any]) -> Iterator[list[Any]]:
-    return (keys[start : start + records.MOST_KEYS] for start in range(0, len(keys), records.MOST_KEYS))

@@ -66,8 +66,8 @@ def _base(resource: Resource[Any], title: str, identifier: UUID) -> str:
 
 def _taken(tx: Transaction, resource: Resource[Any], bases: Sequence[str]) -> set[str]:
     """Which of `bases` are in use, and the numbered relatives of those that are."""
-    found = set(records.RESERVED) & set(bases)
-    for part in _parts(bases):
+    found = set(resource.reserved) & set(bases)
+    for part in records.portions(bases):
         found |= set(tx.execute(sa.select(resource.table.c.slug).where(resource.table.c.slug.in_(part))).scalars())
     for base in sorted(found):
         found |= records.slugs_like(tx, resource, base)
@@ -81,10 +81,6 @@ def _numbered(base: str, taken: set[str], counted: Counter[str]) -> str:
         slug = f"{base}-{counted[base] + 1}"
     taken.add(slug)
     return slug
-
-
-def _parts(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (keys[start : start + records.MOST_KEYS] for start in range(0, len(keys), records.MOST_KEYS))
 
 
 # --- a group ----------------------------------------------------------------------------------------------------------
@@ -141,7 +137,7 @@ def _prepare(
     refused: Refusals = []
     for draft, wanted in zip(drafts, links, strict=True):
         try:
-            _insist_on_new(draft, taken)
+            _insist_on_new(resource, draft, taken)
             known.insist(wanted, {})
             each = _ready(tx, resource, draft, known.found)
             claims.add(each)
@@ -162,8 +158,8 @@ def _present(tx: Transaction, table: sa.Table, drafts: Sequence[Draft]) -> set[A
     return {key for row in tx.execute(sa.select(c.slug, c.id).where(there)) for key in row}
 
 
-def _insist_on_new(draft: Draft, taken: set[Any]) -> None:
-    records.insist_on_free(draft.slug)
+def _insist_on_new(resource: Resource[Any], draft: Draft, taken: set[Any]) -> None:
+    records.insist_on_free(resource, draft.slug)
     for name, value in (("slug", draft.slug), ("id", draft.id)):
         if value in taken:
             faults = [Fault(f"{name}_taken", "A record has it already.", pointer=f"/{name}")]
@@ -238,7 +234,7 @@ class _Claims:
     def _holders(
         self, statement: sa.Select[Any], column: sa.Column[Any], claims: Mapping[str, Any]
     ) -> Iterator[tuple[str, Any]]:
-        for part in _parts(sorted(claims)):
+        for part in records.portions(sorted(claims)):
             yield from ((row.claim, row) for row in self._tx.execute(statement.where(column.in_(part))).all())
 
 
@@ -255,7 +251,10 @@ def _insert(tx: Transaction, resource: Resource[Any], ready: Iterable[_Ready]) -
 def _refusal(tx: Transaction, resource: Resource[Any], each: _Ready) -> RegistryError | None:
     try:
         for rule in resource.rules:
-            rule(tx, Proposal(each.draft.id, each.draft.data, each.row, each.targets, frozenset(each.changed)))
+            rule(
+                tx,
+                Proposal(each.draft.id, each.draft.data, each.row, each.targets, frozenset(each.changed), fresh=True),
+            )
     except RegistryError as error:
         return error
     return None

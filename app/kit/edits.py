@@ -8,7 +8,7 @@ from typing import Any
 from app.kit.records import Edit, Snapshot
 from app.kit.resource import COMMON, Resource
 
-SHOWN_BESIDE = frozenset(("included", "warnings", "withdrawn_at"))
+SHOWN_BESIDE = frozenset(("included", "warnings"))
 """What an answer may hold beside the record."""
 
 

@@ -25,14 +25,12 @@ from app.kit.revisions import Action, Written
 from app.kit.text import is_id, key_of, slugify
 
 In = TypeVar("In", bound=BaseModel)
+T = TypeVar("T")
 Expected = frozenset[int] | Literal["*"] | None
 """The versions that a conditional write accepts; `"*"`: whatever is there; None: the caller did not say."""
 ANYTHING: Expected = "*"
 MOST_FAULTS = 100
 """A problem lists so many: a body of a megabyte can hold 80,000, and telling them all would take 20 megabytes."""
-
-RESERVED = frozenset({"match"})
-"""Slugs that no new record gets: something else has the address."""
 
 Snapshot = dict[str, Any]
 Edit = Callable[[Snapshot], Snapshot]
@@ -222,7 +220,7 @@ def create(tx: Transaction, resource: Resource[In], data: In, *, slug: str | Non
     Raises Invalid, Conflict (a name, slug or identifier that is taken)."""
     identifier = new_id(tx.now)
     given = slug or getattr(data, "slug", None)
-    insist_on_free(given)
+    insist_on_free(resource, given)
     if given is not None and given in slugs_like(tx, resource, given):
         raise Conflict(
             f"The slug {given!r} is taken, and slugs are never used twice.",
@@ -234,9 +232,9 @@ def create(tx: Transaction, resource: Resource[In], data: In, *, slug: str | Non
     return _write(tx, resource, data, meta, Action.created, before=None)
 
 
-def insist_on_free(slug: str | None) -> None:
+def insist_on_free(resource: Resource[Any], slug: str | None) -> None:
     """Raises Invalid for a slug that no record may have."""
-    if slug in RESERVED:
+    if slug in resource.reserved:
         raise Invalid.at("/slug", "reserved", f"The slug {slug!r} is the address of something else. Choose another.")
 
 
@@ -404,7 +402,9 @@ def slugs_like(tx: Transaction, resource: Resource[Any], slug: str) -> set[str]:
     """`slug` and its numbered relatives, as far as they are in use or no record may have them."""
     column = resource.table.c.slug
     numbered = sa.and_(column > f"{slug}-", column < f"{slug}-:")
-    return set(tx.execute(sa.select(column).where(sa.or_(column == slug, numbered))).scalars()) | (RESERVED & {slug})
+    return set(tx.execute(sa.select(column).where(sa.or_(column == slug, numbered))).scalars()) | (
+        resource.reserved & {slug}
+    )
 
 
 def _derived(tx: Transaction, resource: Resource[In], data: In) -> str:
@@ -460,13 +460,18 @@ MOST_KEYS = 500
 """Keys in one statement."""
 
 
+def portions(keys: Sequence[T]) -> Iterator[Sequence[T]]:
+    """`keys` in portions that one statement takes."""
+    return (keys[start : start + MOST_KEYS] for start in range(0, len(keys), MOST_KEYS))
+
+
 def named(tx: Transaction, links: Sequence[Link]) -> Known:
     """The records that `links` name, as far as they are there: one statement a table and MOST_KEYS of them."""
     known = Known({}, set())
     for table in {link.table.name: link.table for link in links}.values():
         keys = sorted({link.key for link in links if link.table is table})
-        for start in range(0, len(keys), MOST_KEYS):
-            _look_up(tx, table, keys[start : start + MOST_KEYS], known)
+        for portion in portions(keys):
+            _look_up(tx, table, portion, known)
     return known
 
 
@@ -523,7 +528,7 @@ def _write(
         row["claim"] = claim_of(row, resource.claims)
         _insist_on_claim(tx, resource.table, resource.claims, row["claim"], identifier)
     for rule in resource.rules:
-        rule(tx, Proposal(identifier, data, row, targets, frozenset(changed)))
+        rule(tx, Proposal(identifier, data, row, targets, frozenset(changed), fresh=before is None))
     document = msgspec.json.encode(meta | shown).decode()
     row |= {
         "version": meta["version"],

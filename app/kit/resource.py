@@ -275,14 +275,15 @@ def _unwrap(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, list[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Proposal(Generic[In]):
-    """A write that the rules may still refuse: the record's id, its data, the row about to be stored, and the fields in
-    which it differs from the record as it was."""
+    """A write that the rules may still refuse: the record's id, its data, the row about to be stored, the fields in which it
+    differs from the record as it was, and whether there was none: then nothing refers to it yet."""
 
     id: UUID
     data: In
     row: Mapping[str, Any]
     targets: Targets
     changed: frozenset[str]
+    fresh: bool
 
 
 Rule = Callable[[Transaction, Proposal[Any]], None]
@@ -305,7 +306,7 @@ class Resource(Generic[In]):
     write is stored and raise Invalid or Conflict; `computed` give the fields that no column holds, `by_day` says whether the
     calendar moves them; `collected` are the records that `include` may add beside those that the noun refers to, by the name
     of their table; `moved` is the column that names the record which took the place of a withdrawn one; `warned` gives what
-    the answer to a creation warns of.
+    the answer to a creation warns of; `reserved` are slugs that no record gets, for something else has the address.
     """
 
     name: str
@@ -323,6 +324,7 @@ class Resource(Generic[In]):
     collected: Mapping[str, tuple[str, Collected]] = field(default_factory=dict)
     moved: InstrumentedAttribute[Any] | None = None
     warned: Warned | None = None
+    reserved: frozenset[str] = frozenset()
     plan: Plan = field(init=False)
     table: sa.Table = field(init=False)
     shape: str = field(init=False)

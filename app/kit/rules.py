@@ -23,6 +23,8 @@ def acyclic(column: InstrumentedAttribute[Any], field: str) -> Rule:
     table = link.table
 
     def rule(tx: Transaction, proposal: Proposal[Any]) -> None:
+        if proposal.fresh:
+            return  # whatever it stands below, nothing stands below it
         ancestor: UUID | None = proposal.row[link.name]
         while ancestor is not None:
             if ancestor == proposal.id:

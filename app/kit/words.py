@@ -50,7 +50,7 @@ _ALIKE = str.maketrans("zkq", "scc")
 def sketch(word: str) -> str:
     """The token that spellings of a word have in common: its first letter and the consonants behind it, doubled ones once and
     those that sound alike as one. So `organisation` and `organizaton` have one, and `labour` and `labor`."""
-    alike = word.translate(_ALIKE)
+    alike = word[:LONGEST].translate(_ALIKE)
     rest = _VOWELS.sub("", alike[1:])
     return SKETCH + alike[:1] + "".join(c for n, c in enumerate(rest) if n == 0 or rest[n - 1] != c)
 

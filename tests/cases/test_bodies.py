@@ -417,7 +417,7 @@ def test_a30_every_optional_field_can_be_cleared_left_alone_and_set_again(client
 
 def shown(record: Json) -> Json:
     """A record without what moves by itself."""
-    by_itself = ("updated_at", "last_reviewed", "next_review_due", "review_status", "evidence")
+    by_itself = ("updated_at", "last_reviewed", "next_review_due", "review_status", "evidence", "warnings")
     return {name: value for name, value in record.items() if name not in by_itself}
 
 

@@ -757,6 +757,8 @@ FILTERS: dict[str, dict[str, str]] = {
         "noun=organizations&record=gb": "",
         "source=page-2014": "c1 c2",
         "source=page-2016": "",
+        "orphaned=true": "",
+        "orphaned=false&support=states&source=page-2014": "c1",
         "support=states": "book-states-event book-states-forum-2014 book-states-oeec book-states-paper c1",
         "support=implies&noun=instruments,milestones": "book-implies-held c2",
         "noun=instruments": "c2 c3",

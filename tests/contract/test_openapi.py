@@ -181,6 +181,7 @@ def test_every_answer_is_described_and_every_refusal_is_a_problem(document: Json
             "getLiveness",
             "getEntryPoint",
             "getContext",
+            "getTerms",
         ):  # they do not ask the database
             assert "503" in responses
         assert verb == "get" or "500" in responses

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.answers import nothing_written, pointers, problem
+from tests.support.answers import nothing_written, pointers, problem, slugs
 from tests.support.builders import Json, citation, milestone, organization, passage, patch, source
 
 ANY = {"If-Match": "*"}
@@ -114,3 +114,14 @@ def test_a_citation_can_be_edited_after_its_target_was_withdrawn_and_its_source_
     assert edited.status_code == 200
     refused = client.patch(citation.at(made), json={"passages": [place, place | {"section": 9}]}, headers=headers)
     assert [error["code"] for error in refused.json()["errors"]] == ["unknown_passage", "unknown_passage"]
+
+
+def test_citations_for_withdrawn_records_are_found_and_left_out(client: httpx.Client) -> None:
+    gone = organization(client)
+    target = {"noun": "organizations", "record": gone["slug"]}
+    citation(client, slug="orphan", target=target)
+    citation(client, slug="other")
+    assert slugs(client, "/v1/citations?orphaned=true") == []
+    client.delete(organization.at(gone), headers={"If-Match": "*"})
+    assert slugs(client, "/v1/citations?orphaned=true") == ["orphan"]
+    assert slugs(client, "/v1/citations?orphaned=false") == ["other"]

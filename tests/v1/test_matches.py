@@ -180,4 +180,10 @@ def test_the_address_of_matching_is_no_slug(client: httpx.Client) -> None:
     answer = client.post("/v1/organizations", json={"slug": "match", "name": "M", "kind": "other"})
     assert pointers(problem(client, answer, 422)) == ["/slug"]
     put = client.put("/v1/organizations/match", json={"name": "M", "kind": "other"}, headers={"If-None-Match": "*"})
-    assert pointers(problem(client, put, 422)) == ["/slug"]
+    assert problem(client, put, 405)
+    assert put.headers["allow"] == "GET, HEAD, OPTIONS, POST"
+    assert client.get("/v1/organizations/match/revisions").status_code == 404
+    assert (
+        client.put("/v1/collaboration-types/match", json={"label": "M"}, headers={"If-None-Match": "*"}).status_code
+        == 201
+    )

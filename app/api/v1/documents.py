@@ -13,21 +13,26 @@ from app.api.strict import StrictRoute
 from app.api.v1 import RESOURCES
 from app.exchange import imports, linked
 from app.exchange.exports import Form, document_set, json_ld, whole
-from app.kit.errors import Invalid
 from app.kit.fields import AsOfQuery
 from app.kit.filters import Format
+from app.kit.vocabularies import Vocabulary
 
 router = APIRouter(prefix="/v1", tags=["registry"], route_class=StrictRoute)
 FORMATS = (Format.ndjson, Format.jsonld, Format.xlsx)
 
 
+class ExportFormat(Vocabulary):
+    """The form of the registry as a whole."""
+
+    ndjson = "ndjson", "The document set that an import takes, a record a line."
+    jsonld = "jsonld", "Linked data (JSON-LD 1.1)."
+    xlsx = "xlsx", "A workbook, a sheet a noun."
+
+
 class ExportQuery(AsOfQuery):
     """The form of the export, and its day."""
 
-    format: Format | None = Field(
-        default=None,
-        description="`ndjson` (what imports read), `jsonld` or `xlsx` (a sheet a noun), whatever Accept says.",
-    )
+    format: ExportFormat | None = Field(default=None, description="The form of the answer, whatever Accept says.")
 
 
 ABOUT = """\
@@ -49,9 +54,9 @@ workbook it has a sheet for each noun."""
 )  # fmt: skip
 async def export_registry(request: Request) -> Response:
     query = deps.query(request, ExportQuery)
-    chosen = exports.format_of(request, query.format, FORMATS)
-    if chosen not in FORMATS:
-        raise Invalid.parameter("format", "format", f"The registry as a whole is here as {', '.join(FORMATS)}.")
+    asked = None if query.format is None else next(each for each in FORMATS if each.value == query.format.value)
+    asked = None if query.format is None else next(each for each in FORMATS if each.value == query.format.value)
+    chosen = exports.format_of(request, asked, FORMATS)
     lists = whole(imports.in_order(RESOURCES), query.as_of)
     return await exports.export(request, lists, chosen, _form(request, chosen), "concord")
 

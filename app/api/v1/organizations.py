@@ -113,4 +113,5 @@ RESOURCE: Resource[OrganizationIn] = Resource(
     collected=cited(CitedNoun.organizations),
     moved=Organization.merged_into_id,
     warned=warned,
+    reserved=frozenset({"match"}),
 )

@@ -20,6 +20,9 @@ router = APIRouter(prefix="/v1", route_class=StrictRoute)
 NOUNS = {resource.plural: resource for resource in RESOURCES}
 
 
+NounName = Annotated[str, Field(json_schema_extra={"enum": list(NOUNS)})]
+
+
 class SearchQuery(BaseModel):
     """What is looked for, and where."""
 
@@ -30,8 +33,8 @@ class SearchQuery(BaseModel):
         "be the begin of one; words in double quotes stand together. No character is a wildcard.",
         examples=["guidelines multinational"],
     )
-    noun: Annotated[list[str] | None, CommaSeparated, Distinct] = Field(
-        default=None, description="Only these nouns.", examples=[["organizations"]]
+    noun: Annotated[list[NounName] | None, CommaSeparated, Distinct] = Field(
+        default=None, description="Only these nouns."
     )
     limit: Annotated[int, Digits] = Field(default=20, ge=1, le=100, description="At most so many, 1 to 100.")
 
