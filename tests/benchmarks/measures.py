@@ -39,7 +39,7 @@ def measure(place: Place, folder: Path, sizes: Sequence[int], say: Say, way: Way
     urls = {size: registries.registry(place, folder, size) for size in sizes}
     say(f"\n### {place.kind}\n")
     disk = ", ".join(f"{size:,}: {place.bytes(f'benchmark_{size}') / MEGABYTE:,.0f} MB" for size in sizes)
-    say(f"On disk, by number of organizations: {disk}.\n")
+    say(f"On disk, by number of organizations: {disk}.")
     well: list[bool] = []
     if "questions" in way.parts:
         well += _questions(urls, say, way.pace)
@@ -58,7 +58,7 @@ def _questions(urls: dict[int, str], say: Say, pace: Pace) -> Iterator[bool]:
     databases = [records.open_database(url, pool_size=1) for url in urls.values()]
     about = [subject(database, size) for database, size in zip(databases, urls, strict=True)]
     sizes = list(urls)
-    say(_row("milliseconds: median (least)", *(f"{size:,}" for size in sizes), "exponent", "at most", "target"))
+    say("\n" + _row("milliseconds: median (least)", *(f"{size:,}" for size in sizes), "exponent", "at most", "target"))
     say(_row(":--", *["--:"] * (len(sizes) + 2), ":--"))
     for question in QUESTIONS:
         times = ask(question, about, pace)
