@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tests.benchmarks import registries
-from tests.benchmarks.measures import measure
+from tests.benchmarks.measures import PARTS, Way, measure
 from tests.benchmarks.registries import Place
 
 KINDS = ("sqlite", "postgresql")
@@ -29,6 +29,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--sizes", default="1000,100000", help="organizations, smallest first")
     parser.add_argument("--databases", default=",".join(KINDS))
+    parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--cache", type=Path, help="a folder that keeps the registries for the next run")
     parser.add_argument("--out", type=Path, help="a file that the tables are written to, too")
     return parser.parse_args(given)
@@ -37,11 +38,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 def main(given: Sequence[str] | None = None) -> int:
     asked = arguments(given)
     sizes = sorted(int(size) for size in asked.sizes.split(","))
+    way = Way(parts=asked.parts.split(","))
     with _folder(asked.cache) as folder, _opened(asked.out) as out:
         well = True
         for kind in asked.databases.split(","):
             with place(kind, folder) as where:
-                well &= measure(where, folder, sizes, lambda line: _say(line, out))
+                well &= measure(where, folder, sizes, lambda line: _say(line, out), way)
     return 0 if well else 1
 
 

@@ -21,22 +21,32 @@ FLOWING = 1.15
 MEGABYTE = 1_048_576
 MOST_GROWN = 150
 """Megabytes by which the process may grow that exports, whatever the size."""
+PARTS = ("questions", "exports", "imports")
 Say = Callable[[str], None]
-Run = Callable[..., Flow]
-"""Runs a stream: verb, form, URL and perhaps a file."""
 
 
-def measure(
-    place: Place, folder: Path, sizes: Sequence[int], say: Say, *, pace: Pace = THOROUGH, run: Run = streams.run
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How it is measured: which parts, how often a question is asked, and what runs a stream (its verb, form, URL, file)."""
+
+    parts: Sequence[str] = PARTS
+    pace: Pace = THOROUGH
+    run: Callable[..., Flow] = streams.run
+
+
+def measure(place: Place, folder: Path, sizes: Sequence[int], say: Say, way: Way) -> bool:
     """Print the tables of one kind of database. Whether nothing grew faster than it may."""
-    urls = {}
-    for size in sizes:
-        urls[size] = registries.registry(place, folder, size)
+    urls = {size: registries.registry(place, folder, size) for size in sizes}
     say(f"\n### {place.kind}\n")
     disk = ", ".join(f"{size:,}: {place.bytes(f'benchmark_{size}') / MEGABYTE:,.0f} MB" for size in sizes)
-    say(f"On disk, by number of organizations: {disk}.\n")
-    well = [*_questions(urls, say, pace), *_exports(urls, say, run), *_imports(place, folder, sizes, say=say, run=run)]
+    say(f"On disk, by number of organizations: {disk}.")
+    well: list[bool] = []
+    if "questions" in way.parts:
+        well += _questions(urls, say, way.pace)
+    if "exports" in way.parts:
+        well += _exports(urls, say, way.run)
+    if "imports" in way.parts:
+        well += _imports(place, folder, sizes, say=say, run=way.run)
     return all(well)
 
 
@@ -48,7 +58,7 @@ def _questions(urls: dict[int, str], say: Say, pace: Pace) -> Iterator[bool]:
     databases = [records.open_database(url, pool_size=1) for url in urls.values()]
     about = [subject(database, size) for database, size in zip(databases, urls, strict=True)]
     sizes = list(urls)
-    say(_row("milliseconds: median (least)", *(f"{size:,}" for size in sizes), "exponent", "at most", "target"))
+    say("\n" + _row("milliseconds: median (least)", *(f"{size:,}" for size in sizes), "exponent", "at most", "target"))
     say(_row(":--", *["--:"] * (len(sizes) + 2), ":--"))
     for question in QUESTIONS:
         times = ask(question, about, pace)
@@ -93,23 +103,28 @@ class Stream:
     bounded: bool  # whether its memory may not grow with the registry
 
 
-def _exports(urls: dict[int, str], say: Say, run: Run) -> Iterator[bool]:
+def _exports(urls: dict[int, str], say: Say, run: Callable[..., Flow]) -> Iterator[bool]:
     sizes = list(urls)
-    say("\n" + _row("streams: rows/s, memory", *(f"{size:,}" for size in sizes), "exponent", "at most", "target"))
-    say(_row(":--", *["--:"] * (len(sizes) + 2), ":--"))
+    _headed(sizes, say)
     for form in streams.FORMS:
         flows = [run("export", form, url) for url in urls.values()]
         yield _told(Stream(f"export as {form}", flows, bounded=True), sizes, say)
 
 
-def _imports(place: Place, folder: Path, sizes: Sequence[int], *, say: Say, run: Run) -> Iterator[bool]:
+def _imports(place: Place, folder: Path, sizes: Sequence[int], *, say: Say, run: Callable[..., Flow]) -> Iterator[bool]:
     sizes = [size for size in sizes if size <= IMPORTED]
+    _headed(sizes, say)
     for form in ("ndjson", "csv"):
         flows = []
         for size in sizes:
             path = streams.written(folder, form, size)
             flows.append(run("import", form, registries.empty(place, "benchmark_import"), str(path)))
         yield _told(Stream(f"import of {form}", flows, bounded=False), sizes, say)
+
+
+def _headed(sizes: Sequence[int], say: Say) -> None:
+    say("\n" + _row("streams: rows/s, memory", *(f"{size:,}" for size in sizes), "exponent", "at most", "target"))
+    say(_row(":--", *["--:"] * (len(sizes) + 2), ":--"))
 
 
 def _told(stream: Stream, sizes: Sequence[int], say: Say) -> bool:

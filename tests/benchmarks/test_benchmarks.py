@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.measures import exponents, measure
+from tests.benchmarks.measures import Way, exponents, measure
 from tests.benchmarks.questions import BRISK, QUESTIONS
 from tests.benchmarks.registries import Place, empty
 from tests.benchmarks.streams import FORMS, flow, run, written
@@ -26,7 +26,7 @@ def cells(line: str) -> list[str]:
 
 def test_the_benchmark_measures_every_question_and_every_stream(place: Place, tmp_path: Path) -> None:
     said: list[str] = []
-    measure(place, tmp_path, [200, 2000], say(said), pace=BRISK, run=flow)
+    measure(place, tmp_path, [200, 2000], say(said), Way(pace=BRISK, run=flow))
     rows = [cells(line) for line in said if line.startswith("| ")]
     wanted = [question.name for question in QUESTIONS]
     wanted += [f"export as {form}" for form in FORMS] + [f"import of {form}" for form in ("ndjson", "csv")]
