@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -199,7 +201,7 @@ def _seed(options: argparse.Namespace, settings: Settings) -> int:
 
 # --- files ------------------------------------------------------------------------------------------------------------
 
-TABLES = (".csv", ".tsv", ".txt")
+TABLES, LINES = (".csv", ".tsv", ".txt"), (".ndjson", ".jsonl")
 FORMATS = ["csv", "jsonld", "ndjson", "xlsx"]
 
 
@@ -228,7 +230,14 @@ def _import(options: argparse.Namespace, settings: Settings) -> int:
 def _read(options: argparse.Namespace) -> File:
     nouns = {noun.plural: noun for noun in RESOURCES}
     noun, body = nouns.get(options.noun), options.file.read_bytes()
-    if options.file.suffix.lower() not in TABLES:
+    suffix = options.file.suffix.lower()
+    if suffix not in (*TABLES, *LINES):
+        raise ValueError(
+            f"{options.file}: by its suffix it is neither a table ({', '.join(TABLES)}) nor NDJSON ({', '.join(LINES)})."
+        )
+    if suffix in LINES and (options.columns or options.dates):
+        raise ValueError("Only tables have columns, and dates in words.")
+    if suffix in LINES:
         return files.lines(body, nouns, noun)
     if noun is None:
         raise ValueError("A table is of one noun: say which with --noun.")
@@ -251,7 +260,7 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
     database = records.open_database(settings.database_url, pool_size=1)
     try:
         migrations.verify(database.engine, MIGRATIONS)
-        with _bar(None) as bar, options.file.open("wb") as file:
+        with _bar(None) as bar, _in_place(options.file) as file:
             if chosen == "xlsx":
                 exports.write_workbook(database, lists, file, progress=bar.update)
             else:
@@ -259,6 +268,18 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
     finally:
         database.close()
     return 0
+
+
+@contextmanager
+def _in_place(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` when it is whole; what is there stays until then."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            yield file
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+    Path(file.name).replace(path)
 
 
 def _form(chosen: str, nouns: Sequence[Resource[Any]]) -> Form:

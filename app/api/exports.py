@@ -88,6 +88,7 @@ async def export(request: Request, lists: Lists, chosen: Format, form: Form | No
     if conditional.unchanged(request, tag):
         return deps.not_modified(tag, negotiation.VARY)
     if form is None:
+        await deps.reading(request, lambda tx: exports.part(exports.seen(tx, shown), *lists[0], exports.ndjson()))
         return await _workbook(request, lists, shown, headers)
     parts = _parts(request, lists, shown, form)
     first = await anext(parts)  # what is wrong with the question is told before anything is answered

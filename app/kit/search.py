@@ -198,7 +198,9 @@ def _rows(entry: Entry) -> Iterator[tuple[dict[str, Any], list[str]]]:
         row = about | {"id": _number(rank, entry.sequence, place), "key": _key(found)}
         yield row, [*found, *marks, *map(words.sketch, found), _token(entry.noun)]
     if len(parts) > 1 or (parts and not named):
-        every = [word for _, found, _ in parts for word in found]
+        every = [
+            word for _, found, _ in parts for word in (*found, words.END)
+        ]  # no phrase runs from one text into the next
         marks = sorted({mark for _, _, several in parts for mark in several})
         row = about | {"id": _number(Rank.prose, entry.sequence, _PLACES), "key": None}
         yield row, [*every, *marks, _token(entry.noun)]

@@ -40,6 +40,8 @@ def words(text: str) -> list[str]:
     return [word.text for word in _runs(folded.translate(LETTERS))]
 
 
+END = "\ue003"
+"""The token behind a text that others follow."""
 SKETCH = "\ue002"
 """Begins the token of a sketch."""
 _VOWELS = re.compile("[aeiouyhw]+")

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -18,9 +19,9 @@ from app.api.v1 import RESOURCES
 from app.exchange import cells, exports, linked
 from app.kit import records
 from app.kit.db import Database
-from tests.conftest import Server, _serving
+from tests.conftest import Server, Ticking, _serving
 from tests.support.answers import parameters, problem, slugs, walk
-from tests.support.builders import citation, collaboration, organization
+from tests.support.builders import citation, collaboration, organization, review
 
 Json = dict[str, Any]
 NDJSON, CSV = "application/x-ndjson", "text/csv"
@@ -121,6 +122,7 @@ def test_an_export_is_kept_by_its_tag_until_something_is_written(registry: httpx
         ("format=ndjson&count=true", 400, "count"), ("format=csv&include=part_of", 400, "include"),
         ("format=csv&fields=nonsense", 400, "fields"), ("format=csv&sort=nonsense", 400, "sort"),
         ("format=jsonld&fields=slug", 400, "fields"), ("format=ndjson&bom=true", 400, "bom"),
+        ("format=xlsx&fields=nonsense", 400, "fields"), ("format=xlsx&sort=nonsense", 400, "sort"),
         ("format=csv&part_of=nobody", 422, "part_of"), ("format=csv&as_of=99999", 422, "as_of"),
     ],
 )  # fmt: skip
@@ -129,6 +131,7 @@ def test_what_an_export_cannot_do_is_told_before_it_begins(
 ) -> None:
     body = problem(registry, registry.get(f"/v1/organizations?{query}"), status)
     assert parameters(body) == [parameter]
+    assert registry.head(f"/v1/organizations?{query}").status_code == status
 
 
 def test_the_citations_of_a_record_can_be_exported_too(registry: httpx.Client) -> None:
@@ -152,6 +155,20 @@ def test_an_export_of_many_pages_is_one_state_of_the_registry(
                 client.delete("/v1/organizations/body-00050", headers={"If-Match": "*"})
                 client.patch("/v1/organizations/body-00059", json={"name": "Aaa"}, headers={"If-Match": "*"})
     assert seen == [f"Body {n:05}" for n in range(60)]
+
+
+def test_an_export_of_a_past_day_has_the_calendar_of_that_day(client: httpx.Client, clock: Ticking) -> None:
+    clock.now = datetime(2025, 12, 20, tzinfo=UTC)
+    made = collaboration(client, slug="it", review_every_months=3)
+    review(client, date="2025-12-15", items=[{"collaboration": made["slug"], "finding": "continue"}])
+    clock.now = datetime(2026, 9, 1, tzinfo=UTC)
+    for query in ("as_of=2026-01-05", "as_of=2026-01-05&review_status=due", ""):
+        page = walk(client, f"/v1/collaborations?{query}")
+        lines = client.get(f"/v1/collaborations?{query}&format=ndjson")
+        assert [json.loads(line)["review_status"] for line in lines.text.splitlines()] == [
+            record["review_status"] for record in page
+        ]
+    assert walk(client, "/v1/collaborations?as_of=2026-01-05")[0]["review_status"] == "due"
 
 
 def test_a_stream_that_breaks_has_no_end(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +262,7 @@ def test_an_export_loaded_into_an_empty_registry_makes_the_same_registry(
     )
     for body in reversed(ids):
         registry.post("/v1/instruments", json=body)
-    registry.patch("/v1/instruments/b", json={"refers_to": ["a"]}, headers={"If-Match": "*"})
+    registry.patch("/v1/instruments/b", json={"refers_to": ["a", "b"]}, headers={"If-Match": "*"})
     organization(registry, slug="gone", name="Gone")
     citation(registry, slug="orphan", target={"noun": "organizations", "record": "gone"})
     registry.delete("/v1/organizations/gone", headers={"If-Match": "*"})

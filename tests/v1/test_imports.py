@@ -115,6 +115,43 @@ def test_a_bad_row_keeps_all_out_and_every_one_is_named_with_all_that_is_wrong(c
         assert post(client, lines(*good, *bad), noun="organizations", dry_run=True).status_code == 422
 
 
+def test_a_row_that_refers_to_one_which_is_refused_says_to_which(client: httpx.Client) -> None:
+    records = {"slug": "p", "name": "P", "kind": "fund"}, {"slug": "c", "name": "C", "kind": "other", "part_of": "p"}
+    answer = post(client, lines(*records), noun="organizations")
+    assert refusals(client, answer) == [(1, "/kind"), (2, "/part_of")]
+    assert answer.json()["errors"][1]["message"] == "Line 1, to which it refers, cannot be taken."
+
+
+def test_a_row_of_a_withdrawn_record_is_refused(client: httpx.Client) -> None:
+    row = {"name": "Gone", "kind": "other", "withdrawn_at": "2026-01-01T00:00:00Z"}
+    assert refusals(client, post(client, lines(row), noun="organizations")) == [(1, "/withdrawn_at")]
+
+
+def test_a_name_that_very_many_have_is_told_in_a_few_words(client: httpx.Client) -> None:
+    many = [{"name": f"Body {n:03}", "acronym": "X", "kind": "other"} for n in range(150)]
+    post(client, lines(*many), noun="organizations")
+    answer = post(
+        client, "name,kind,part_of,acronym\nA,other,X,\nB,other,,X\n", CSV, noun="organizations", atomic=False
+    )
+    assert len(answer.text) < 2_000
+    assert "146 more" in answer.json()["errors"][0]["message"]
+    assert "145 more" in answer.json()["rows"][0]["warnings"][0]
+
+
+def test_a_deep_tree_is_imported_in_about_the_time_of_a_flat_list(client: httpx.Client) -> None:
+    chain = [{"slug": "b0", "name": "Body 0", "kind": "other"}]
+    chain += [{"slug": f"b{n}", "name": f"Body {n}", "kind": "other", "part_of": f"b{n - 1}"} for n in range(1, 1500)]
+    assert counts(post(client, lines(*reversed(chain)), noun="organizations")) == (1500, 0, 0, 0)
+
+
+def test_many_records_that_name_each_other_are_imported(client: httpx.Client) -> None:
+    pairs = [
+        {"slug": f"i{n}", "title": f"I {n}", "kind": "treaty", "refers_to": [f"i{n}", f"i{n ^ 1}"]} for n in range(200)
+    ]
+    assert counts(post(client, lines(*pairs), noun="instruments")) == (200, 0, 0, 0)
+    assert client.get("/v1/instruments/i7").json()["refers_to"] == ["i7", "i6"]
+
+
 def test_without_atomic_the_good_rows_stay_and_the_counts_add_up(client: httpx.Client) -> None:
     records = [
         {"slug": "a", "name": "A", "kind": "other"},
@@ -417,6 +454,8 @@ def test_a_new_organization_that_has_the_name_of_another_is_taken_with_a_warning
         ({"mode": "delete"}, NDJSON, "{}", 422),
         ({"columns": "nonsense"}, CSV, "name\nA\n", 422),
         ({"columns": "A:name"}, NDJSON, "{}", 422),
+        ({"dates": "day"}, NDJSON, "{}", 422),
+        ({"noun": "organizations", "mode": "upsert", "key": "rorr"}, NDJSON, '{"name": "A", "kind": "other"}', 422),
         ({"nuon": "organizations"}, NDJSON, "{}", 400),
     ],
 )

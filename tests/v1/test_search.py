@@ -88,6 +88,12 @@ def test_what_is_exactly_asked_comes_first_then_what_begins_so_then_what_holds_i
     assert found(client, "office labour") == ["exact", "holds", "begins"]
 
 
+def test_a_phrase_stands_in_one_text_and_words_may_stand_in_several(client: httpx.Client) -> None:
+    organization(client, slug="it", name="Alpha Labour", acronym="OFFICE")
+    assert found(client, "office alpha") == ["it"]
+    assert found(client, '"labour office"') == []
+
+
 def test_an_exact_name_is_found_however_common_its_words_are(client: httpx.Client) -> None:
     operations = [
         {"verb": "create", "noun": "organizations", "body": {"name": f"Alpha Beta {n:03}", "kind": "other"}}

@@ -169,8 +169,9 @@ def _media_type(request: Request) -> tuple[str, str | None]:
 def _noun(query: ImportQuery, kind: str) -> Resource[Any] | None:
     if query.noun is None and kind == files.CSV:
         raise Invalid.parameter("noun", "missing", f"A table is of one noun: {', '.join(NOUNS)}.")
-    if query.columns is not None and kind != files.CSV:
-        raise Invalid.parameter("columns", "unused", "Only tables have columns.")
+    for name in ("columns", "dates"):
+        if getattr(query, name) is not None and kind != files.CSV:
+            raise Invalid.parameter(name, "unused", "Only a table has columns, and dates in words.")
     if query.noun is not None and query.noun not in NOUNS:
         raise Invalid.parameter("noun", "unknown_noun", f"Allowed: {', '.join(NOUNS)}.")
     return NOUNS[query.noun] if query.noun else None
