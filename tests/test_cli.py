@@ -270,6 +270,14 @@ def test_one_noun_is_exported_in_the_form_that_the_suffix_names(
     assert (tmp_path / name).read_bytes().startswith(begin)
 
 
+def test_an_export_that_fails_leaves_the_file_that_is_there(server: Server, tmp_path: Path) -> None:
+    backup = tmp_path / "backup.ndjson"
+    backup.write_text("what was there")
+    assert run("export", str(backup), "--as-of", "99999", database_url=server.fresh("seeded")).returncode == 1
+    assert backup.read_text() == "what was there"
+    assert list(tmp_path.iterdir()) == [backup]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -280,14 +288,6 @@ def test_one_noun_is_exported_in_the_form_that_the_suffix_names(
         (("export", "out.ndjson", "--as-of", "yesterday"), "as_of"),
     ],
 )
-def test_an_export_that_fails_leaves_the_file_that_is_there(server: Server, tmp_path: Path) -> None:
-    backup = tmp_path / "backup.ndjson"
-    backup.write_text("what was there")
-    assert run("export", str(backup), "--as-of", "99999", database_url=server.fresh("seeded")).returncode == 1
-    assert backup.read_text() == "what was there"
-    assert list(tmp_path.iterdir()) == [backup]
-
-
 def test_a_file_that_cannot_be_taken_or_made_is_said_in_plain_words(
     server: Server, arguments: tuple[str, ...], said: str
 ) -> None:
