@@ -196,7 +196,7 @@ def test_no_cell_of_any_list_is_a_formula_and_the_file_is_the_way_back(client: h
 
 
 def test_a54_what_comes_back_into_an_empty_registry_has_the_same_bytes(client: httpx.Client) -> None:
-    made = {}
+    made: dict[str, Json] = {}
     for n, text in enumerate(FORMULAS):
         one = {"slug": f"h{n}", "name": text.replace("\n", " "), "description": text, "acronym": "=A"}
         made[f"h{n}"] = organization(client, **one)
