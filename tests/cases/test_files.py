@@ -158,7 +158,7 @@ BEGINS = tuple("=+-@＝＋－＠\t\r\n")
 
 def hostile(client: httpx.Client, noun: Builder) -> list[Json]:
     """A record for each of these texts, which stands in every place of the noun that takes a text."""
-    made = []
+    made: list[Json] = []
     for text in FORMULAS:
         one = filled(noun, free_texts(noun.plural), lambda _, text=text: text.replace("\n", " "))  # type: ignore[misc]
         prose = [place for place in free_texts(noun.plural) if place.accepts("a\nb")]
