@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta
 import icalendar
 
 from app.kit import edtf
+from app.kit.text import for_xml
 
 MEDIA_TYPE = "text/calendar"
 PRODUCT = "-//Concord//Registry of partnerships//EN"
@@ -59,7 +60,7 @@ def _event(event: Event) -> icalendar.Event:
     made.add("DTSTAMP", event.updated_at)
     made.add("CREATED", event.created_at)
     made.add("LAST-MODIFIED", event.updated_at)
-    made.add("SUMMARY", event.title)
+    made.add("SUMMARY", for_xml(event.title))
     made.add("DTSTART", first)
     made.add("DTEND", last + timedelta(1))
     made.add("TRANSP", "TRANSPARENT")
@@ -67,9 +68,9 @@ def _event(event: Event) -> icalendar.Event:
     made.add("X-CONCORD-EDTF", event.date)
     for field, value in (("LOCATION", event.place), ("URL", event.url), ("CATEGORIES", list(event.categories))):
         if value:
-            made.add(field, value)
+            made.add(field, for_xml(value) if isinstance(value, str) else value)
     if description := _description(event):
-        made.add("DESCRIPTION", description)
+        made.add("DESCRIPTION", for_xml(description))
     return made
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from app.kit.text import for_xml
+
 Document = Mapping[str, Any]
 HEADINGS = {
     "collaboration": "The collaboration", "participant": "Participants", "milestone": "Milestones",
@@ -48,7 +50,7 @@ def _markdown(title: str, sections: Sequence[Document]) -> Iterator[str]:
 def page(title: str, sections: Sequence[Document], *, language: str = "en") -> str:
     """The dossier as a page of HTML that needs nothing else and prints well."""
     body = "".join(_section(section) for section in sections)
-    name = html.escape(title)
+    name = _html(title)
     return (
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{name}</title><style>{STYLE}</style></head>'
@@ -58,13 +60,13 @@ def page(title: str, sections: Sequence[Document], *, language: str = "en") -> s
 
 def _section(section: Document) -> str:
     parts = "".join(f"<h3>{heading}</h3><ul>{''.join(map(_item, lines))}</ul>" for heading, lines in _parts(section))
-    state = f'<p class="state">{html.escape(_state(section))}</p>'
-    return f"<h2>{html.escape(section['title'])}</h2>{state}{parts or '<p>Nothing was recorded.</p>'}"
+    state = f'<p class="state">{_html(_state(section))}</p>'
+    return f"<h2>{_html(section['title'])}</h2>{state}{parts or '<p>Nothing was recorded.</p>'}"
 
 
 def _item(line: Document) -> str:
-    source = f" <small>{html.escape(_source(line))}</small>" if line["citations"] else ""
-    return f"<li><b>{html.escape(line['event'])}</b> {html.escape(_words(line))}{source}</li>"
+    source = f" <small>{_html(_source(line))}</small>" if line["citations"] else ""
+    return f"<li><b>{_html(line['event'])}</b> {_html(_words(line))}{source}</li>"
 
 
 def _parts(section: Document) -> Iterator[tuple[str, list[Document]]]:
@@ -122,6 +124,10 @@ def _source(line: Document) -> str:
 
 def _places(passages: Sequence[Document]) -> str:
     return ", ".join(f"{p['section']}.{p['paragraph']}.{p['sentence']}" for p in passages)
+
+
+def _html(text: str) -> str:
+    return html.escape(for_xml(text))
 
 
 def _escaped(text: str) -> str:

@@ -404,12 +404,15 @@ class Database:
         return result
 
     def _persist(self, attempt: Callable[[], T]) -> T:
-        """Repeat the whole unit of work while another writer, or a restart of the database, gets in its way."""
+        """Repeat the whole unit of work while another writer, or a restart of the database, gets in its way. A constraint
+        that is violated is tried once more: by then what holds the place is there to be seen."""
+        violations = 0
         for turn in range(1, ATTEMPTS + 1):
             try:
                 return attempt()
             except (Again, exc.DBAPIError, exc.TimeoutError) as error:
-                if turn == ATTEMPTS or not is_passing(error) or (isinstance(error, exc.IntegrityError) and turn > 1):
+                violations += isinstance(error, exc.IntegrityError)
+                if turn == ATTEMPTS or not is_passing(error) or violations > 1:
                     raise refusal(error) from error
                 time.sleep(random.uniform(0, 0.01) * 2**turn)  # noqa: S311
         raise AssertionError("unreachable")

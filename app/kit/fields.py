@@ -60,11 +60,15 @@ def _url(text: str) -> str:
     return text
 
 
+_RUN = ("javascript:", "vbscript:", "data:")
+"""Schemes of what a browser would run instead of going there."""
+
+
 def _uri(text: str) -> str:
     text = clean(text)
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s\\<>\"{}|^`]+", text) or text.lower().startswith(
-        ("javascript:", "data:")
-    ):
+    if text.lower().startswith(("http:", "https:")):
+        return _url(text)
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s\\<>\"{}|^`]+", text) or text.lower().startswith(_RUN):
         raise PydanticCustomError("uri", "A URI has a scheme, a colon and no blanks (RFC 3986)")
     return text
 

@@ -416,6 +416,17 @@ def test_a_write_that_another_got_in_the_way_of_is_run_again_as_a_whole(
 
 @ways
 @pytest.mark.usefixtures("impatient")
+def test_a_violation_is_tried_once_more_also_when_something_else_came_before(database: Database, way: Way) -> None:
+    """So the loser of a deadlock may meet the rows of the winner, which is only about to commit."""
+    fails = iter([overtaken, violate])
+    work = Stumbling(2, lambda tx: next(fails)(tx))
+    assert way(database, work) == "persistent"
+    assert work.calls == 3
+    assert database.read(numbers) == [1]
+
+
+@ways
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(("fail", "calls", "answer"), [(overtaken, ATTEMPTS, Unavailable), (violate, 2, Conflict)])
 def test_a_write_that_never_succeeds_is_refused_in_the_registrys_own_words(
     database: Database, way: Way, fail: Work, calls: int, answer: type[Exception]
