@@ -258,14 +258,16 @@ def search(tx: Transaction, asked: Question, nouns: Sequence[str], limit: int) -
 
 
 def _candidates(tx: Transaction, asked: Question, nouns: Sequence[str]) -> Iterator[Any]:
+    exact: Sequence[Any] = ()
     if (key := _key(asked.words)) and not asked.marks:  # a key does not know of marks
         bounds = {"key": key, "beyond": key + chr(0x10FFFF), "nouns": list(nouns)}
-        yield from tx.execute(_exact(bool(nouns)), bounds)
+        exact = tx.execute(_exact(bool(nouns)), bounds).all()
+        yield from exact
         yield from tx.execute(_beginning(bool(nouns)), bounds)
     if asked.phrases or asked.marks:
         rows = tx.execute(_MATCHING, {"asked": answering(asked, nouns, whole_words=True)}).all()
         yield from rows
-        if asked.begun and len(rows) < CANDIDATES:
+        if asked.begun and not exact and len(rows) < CANDIDATES:  # what is exactly there was not begun, but meant
             yield from tx.execute(_MATCHING, {"asked": answering(asked, nouns)})
 
 
