@@ -354,13 +354,13 @@ def story(client: httpx.Client, text: str) -> None:
         organization(client, slug=slug, name=f"{slug} {text}", acronym=None, founded="1990", description=text)
     ends = [{"organization": "one", "role": "host", "note": text}, {"organization": "two", "role": "partner"}]
     collaboration(
-        client, slug="work", title=f"Work {text}", type=kind, participants=ends, period="1999/..", summary=text
+        client, slug="joint", title=f"Work {text}", type=kind, participants=ends, period="1999/..", summary=text
     )
-    milestone(client, slug="met", title=f"Met {text}", collaboration="work", date="2014", place=text, description=text)
+    milestone(client, slug="met", title=f"Met {text}", collaboration="joint", date="2014", place=text, description=text)
     source(client, slug="page", title=f"Page {text}")
-    citation(client, slug="cited", source="page", target={"noun": "collaborations", "record": "work"}, note=text)
+    citation(client, slug="cited", source="page", target={"noun": "collaborations", "record": "joint"}, note=text)
     review(
-        client, slug="held", title=f"Review {text}", date="2015", items=[{"collaboration": "work", "finding": "noted"}]
+        client, slug="held", title=f"Review {text}", date="2015", items=[{"collaboration": "joint", "finding": "noted"}]
     )
     at = "/v1/organizations/two"
     assert client.patch(at, json={"description": "x"}, headers={"If-Match": "*", **reason}).status_code == 200
@@ -371,7 +371,7 @@ SHOWN: dict[str, tuple[str, str]] = {
     "graphml": ("/v1/graph", "application/graphml+xml"), "gexf": ("/v1/graph", "application/gexf+xml"),
     "timeline-svg": ("/v1/timeline", "image/svg+xml"), "timeline-of-one": ("/v1/timeline?organization=one", "image/svg+xml"),
     "milestones-ics": ("/v1/milestones.ics", "text/calendar"), "agenda-ics": ("/v1/agenda.ics?on=2026-01-01", "text/calendar"),
-    "dossier": ("/v1/collaborations/work/dossier?since=0", "text/html"),
+    "dossier": ("/v1/collaborations/joint/dossier?since=0", "text/html"),
     "dossier-of-a-review": ("/v1/reviews/held/dossier", "text/html"),
     "preview": ("/v1/reconcile/preview?id=organizations/one", "text/html"),
 }  # fmt: skip
@@ -507,12 +507,12 @@ def test_a_file_brings_no_such_address_either(client: httpx.Client, database: Da
             for row in rows:
                 refusal = refused(load(client, lines(row), NDJSON, noun=plural, mode="upsert"), 422, "invalid")
                 assert place.pointer in pointers(refusal), row
-            column = ".".join(str(step) for step in place.steps)
-            if column in columns:
+            column = str(place.steps[0])
+            if column in columns and len(place.steps) < 3:  # objects in lists are JSON in their cell
                 for address in HARMFUL:
                     body = sheet(["slug", column], ["sample", address])
                     refusal = refused(load(client, body, CSV, noun=plural, mode="upsert"), 422, "invalid")
-                    assert [(fault["line"], fault["column"]) for fault in refusal["errors"]] == [(2, column)]
+                    assert {(fault["line"], fault["column"]) for fault in refusal["errors"]} == {(2, column)}
 
 
 def upper(place: Place, document: Json, address: str) -> Json:

@@ -109,10 +109,10 @@ def test_a_name_stands_for_its_record_wherever_a_reference_belongs(partners: htt
     )
     assert counts(answer) == (1, 0, 0, 0), answer.text
     assert partners.get("/v1/organizations/part").json()["part_of"] == meant
-    row = ["work", "Work", "joint", f"{name} (host); eco-a (partner)"]
+    row = ["joint-work", "Work", "joint", f"{name} (host); eco-a (partner)"]
     answer = load(partners, sheet(["slug", "title", "type", "participants"], row), noun="collaborations")
     assert counts(answer) == (1, 0, 0, 0), answer.text
-    participants = partners.get("/v1/collaborations/work").json()["participants"]
+    participants = partners.get("/v1/collaborations/joint-work").json()["participants"]
     assert [(each["organization"], each["role"]) for each in participants] == [(meant, "host"), ("eco-a", "partner")]
 
 
