@@ -25,6 +25,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 
+from app.api.pulse import Pulse
 from app.api.v1 import RESOURCES
 from app.exchange import documents
 from app.kit import migrations, records
@@ -203,5 +204,6 @@ def registry(http: httpx.Client, app: FastAPI, seeded: Database) -> Iterator[htt
 def _serving(http: httpx.Client, app: FastAPI, database: Database) -> Iterator[httpx.Client]:
     unused: Any = app.state.database
     app.state.database = database
+    app.state.pulse = Pulse(app.state.pulse.look)  # one that has looked at another database knows its numbers
     yield http
     app.state.database = unused

@@ -21,7 +21,7 @@ class Pulse:
     """The registry's sequence as it moves. `look` asks the database for it."""
 
     def __init__(self, look: Callable[[], Awaitable[int]], *, beat: float = BEAT) -> None:
-        self._look = look
+        self.look = look
         self._beat = beat
         self._waiting = 0
         self._moved = asyncio.Event()
@@ -52,7 +52,7 @@ class Pulse:
         last = None
         while self._waiting:
             try:
-                now = await self._look()
+                now = await self.look()
             except Unavailable:  # those who wait will be told at their next question
                 now = None
             if now != last:

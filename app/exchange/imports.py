@@ -388,7 +388,7 @@ class _Intake:
             there = references.named(self.tx, resource, [text for _, text in named])
             for row, text in named:
                 if others := there.get(search.key_of(text)):
-                    row.warnings.append(f"{references.listed(others)} has the name {text!r}, too.")
+                    row.warnings.append(f"{text!r} is also a name of {references.listed(others)}.")
 
     # -- storing --
 

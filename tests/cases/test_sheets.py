@@ -129,7 +129,7 @@ def test_b_a_name_as_it_is_written_is_the_name_of_a_new_organization(client: htt
 def test_b_a_name_that_an_organization_has_already_is_taken_with_a_warning(partners: httpx.Client) -> None:
     answer = load(partners, sheet(["slug", "name", "kind"], ["new", "ECO", "other"]), noun="organizations")
     assert counts(answer) == (1, 0, 0, 0)
-    assert answer.json()["rows"][0]["warnings"] == ["eco-a has the name 'ECO', too.", "eco-b has the name 'ECO', too."]
+    assert answer.json()["rows"][0]["warnings"] == ["'ECO' is also a name of eco-a, eco-b."]
 
 
 REFUSED_NAMES = [

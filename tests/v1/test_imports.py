@@ -435,7 +435,7 @@ def test_a_new_organization_that_has_the_name_of_another_is_taken_with_a_warning
     assert counts(answer) == (1, 0, 0, 0)
     assert answer.json()["rows"] == [
         {"line": 1, "noun": "organizations", "slug": "new", "action": "created",
-         "warnings": ["oecd has the name 'OECD', too."]}
+         "warnings": ["'OECD' is also a name of oecd."]}
     ]  # fmt: skip
 
 
