@@ -21,6 +21,7 @@ from app.exchange import documents, exports, files, imports, pages, passages, ve
 from app.exchange.exports import Form
 from app.exchange.imports import File, ImportMode, Problem, Wish
 from app.kit import backfill, migrations, records
+from app.kit.collector import resting
 from app.kit.db import Author, Transaction, make_engine
 from app.kit.errors import RegistryError
 from app.kit.fields import AsOfQuery
@@ -210,7 +211,7 @@ def _import(options: argparse.Namespace, settings: Settings) -> int:
     database = records.open_database(settings.database_url, pool_size=1)
     try:
         migrations.verify(database.engine, MIGRATIONS)
-        with _bar(len(file.rows)) as bar:
+        with _bar(len(file.rows)) as bar, resting():
             report = database.write(
                 lambda tx: imports.load(tx, RESOURCES, file, wish, bar.update), IMPORTER, dry_run=options.dry_run
             )

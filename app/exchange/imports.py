@@ -440,6 +440,8 @@ class _Intake:
         graph = {row: dict(_within(row, by_key)) for row in rows}
         for row in rows:
             row.later += tuple(filter(_in_a_list, graph[row].pop(row, ())))
+        if not any(graph.values()):
+            return rows
         for circle in circles(graph):
             for row in circle:
                 self._put_off(row, graph[row], circle)

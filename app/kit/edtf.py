@@ -21,6 +21,7 @@ import re
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import NoReturn
 
 FIRST = date.min
@@ -68,6 +69,7 @@ class Edtf:
         return self.begun <= end and self.ended >= start
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str) -> Edtf:
     """Read EDTF (ISO 8601-2 level 0 and the parts of 1 and 2 named above) into its bounds.
 

@@ -17,6 +17,7 @@ from app.api.v1 import RESOURCES
 from app.exchange import files, imports
 from app.exchange.imports import File, ImportMode, Report, Wish
 from app.exchange.loose_dates import First
+from app.kit.collector import resting
 from app.kit.errors import Invalid
 from app.kit.fields import Flag, Word
 from app.kit.resource import Resource
@@ -141,9 +142,10 @@ async def import_records(request: Request) -> Response:
     file = await asyncio.to_thread(_read, body, kind, noun, charset, query)
     wish = Wish(query.mode, query.key, query.atomic)
     try:
-        report = await deps.writing(
-            request, lambda tx: imports.load(tx, RESOURCES, file, wish), author, dry_run=query.dry_run
-        )
+        with resting():
+            report = await deps.writing(
+                request, lambda tx: imports.load(tx, RESOURCES, file, wish), author, dry_run=query.dry_run
+            )
     except imports.Refused as refused:
         refused.extra = {"errors": [problem.shown() for problem in refused.problems], "notes": list(file.notes)}
         raise
