@@ -54,6 +54,8 @@ class Revision(Base):
 
 MANY = 50
 """From so many new records on they are numbered together."""
+VERY_MANY = 10_000
+"""After so many writes at once the database counts anew."""
 TABLE = table_of(Revision)
 _CLOCK = table_of(Clock)
 _ADVANCE = sa.update(_CLOCK).values(seq=_CLOCK.c.seq + sa.bindparam("writes")).returning(_CLOCK.c.seq)
@@ -116,6 +118,8 @@ def seal(tx: Transaction) -> None:
             if texts is not None
         ),
     )
+    if len(tx.pending) >= VERY_MANY:
+        tx.count()
     tx.pending.clear()
 
 

@@ -268,13 +268,53 @@ def _candidates(tx: Transaction, asked: Question, nouns: Sequence[str]) -> Itera
         rows = tx.execute(_MATCHING, {"asked": answering(asked, nouns, whole_words=True)}).all()
         yield from rows
         if asked.begun and not exact and len(rows) < CANDIDATES:  # what is exactly there was not begun, but meant
-            yield from tx.execute(_MATCHING, {"asked": answering(asked, nouns)})
+            yield from _begun(tx, {"asked": answering(asked, nouns)})
+
+
+def _begun(tx: Transaction, asked: Mapping[str, Any]) -> Iterator[Any]:
+    """The texts that hold a begun word. PostgreSQL cannot tell how many these are, and its guess is far off: so the first texts
+    of both classes are looked through, and only where few of them answer is the index asked for all."""
+    if tx.connection.dialect.name == "sqlite":
+        yield from tx.execute(_MATCHING, asked)
+        return
+    for near, all_of_them in _THOROUGHLY:
+        rows = tx.execute(near, asked).all()
+        yield from rows if len(rows) >= CANDIDATES // 2 else tx.execute(all_of_them, asked)
 
 
 _SHOWN = (TEXT.c.id, TEXT.c.noun, TEXT.c.record_id, TEXT.c.key)
 _ASKED = sa.bindparam("asked", type_=Asked)
-_FIRST = sa.select(INDEX.c.rowid).where(matches(_ASKED)).order_by(INDEX.c.rowid).limit(CANDIDATES).subquery("first")
-_MATCHING = sa.select(*_SHOWN).join(_FIRST, _FIRST.c.rowid == TEXT.c.id).order_by(TEXT.c.id)
+_LONGER = sa.literal_column(str(Rank.prose << 60), sa.BigInteger)
+_CLASSES = (INDEX.c.rowid < _LONGER, INDEX.c.rowid >= _LONGER)
+"""Names, and longer texts: a word that most of the latter hold may be in none of the former."""
+NEAR = 4_000
+"""Texts of a class that are looked through one by one."""
+
+
+def _shown(found: sa.FromClause) -> sa.Select[Any]:
+    return sa.select(*_SHOWN).join(found, found.c.rowid == TEXT.c.id).order_by(TEXT.c.id)
+
+
+def _first(of_class: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The first that answer, in whatever way the planner thinks best."""
+    first = sa.select(INDEX.c.rowid).where(matches(_ASKED), of_class).order_by(INDEX.c.rowid).limit(CANDIDATES)
+    return sa.select(first.subquery().c.rowid)
+
+
+def _near(of_class: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Those among the first NEAR texts that answer."""
+    near = sa.select(INDEX).where(of_class).order_by(INDEX.c.rowid).limit(NEAR).subquery(INDEX.name)
+    return _shown(sa.select(near.c.rowid).where(matches(_ASKED)).order_by(near.c.rowid).limit(CANDIDATES).subquery())
+
+
+def _all(of_class: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The first that answer, by the index of words: in an order that no other index has."""
+    found = sa.select(INDEX.c.rowid).where(matches(_ASKED), of_class)
+    return _shown(found.order_by(INDEX.c.rowid + 0).limit(CANDIDATES).subquery())
+
+
+_MATCHING = _shown(sa.union_all(*map(_first, _CLASSES)).subquery())
+_THOROUGHLY = [(_near(of_class), _all(of_class)) for of_class in _CLASSES]
 
 
 @cache
