@@ -163,8 +163,8 @@ nodes. At most 500 nodes and 2,000 edges: of more, the nearest and most connecte
 EXAMPLE: dict[str, Any] = {
     "graph": {
         "directed": False, "type": "organizations and collaborations",
-        "label": "Tokyo Organising Committee of the Olympic and Paralympic Games and those around it",
-        "metadata": {"center": "tokyo-2020", "truncated": False},
+        "label": "UN Global Compact Academy and those around it",
+        "metadata": {"center": "un-global-compact-academy", "truncated": False},
         "nodes": {
             "ilo": {
                 "label": "International Labour Organization",
@@ -173,21 +173,21 @@ EXAMPLE: dict[str, Any] = {
                     "part_of": None, "steps": 1, "collaborations": 1, "alone": [],
                 },
             },
-            "tokyo-2020": {
-                "label": "Tokyo Organising Committee of the Olympic and Paralympic Games",
+            "un-global-compact-academy": {
+                "label": "UN Global Compact Academy",
                 "metadata": {
-                    "id": "01935f7e-8c00-7000-8000-000000000002", "acronym": "Tokyo 2020", "kind": "event_organizer",
-                    "part_of": None, "steps": 0, "collaborations": 1, "alone": [],
+                    "id": "01935f7e-8c00-7000-8000-000000000002", "acronym": None, "kind": "initiative",
+                    "part_of": "un-global-compact", "steps": 0, "collaborations": 1, "alone": [],
                 },
             },
         },
         "edges": [{
-            "id": "ilo--tokyo-2020--tokyo-2020-agreement", "source": "ilo", "target": "tokyo-2020",
-            "relation": "collaboration", "directed": False, "label": "Agreement with Tokyo 2020",
+            "id": "ilo--un-global-compact-academy--ungc-academy-session", "source": "ilo", "target": "un-global-compact-academy",
+            "relation": "collaboration", "directed": False, "label": "Session of the UNGC Academy on supply chains",
             "metadata": {
-                "collaboration": "tokyo-2020-agreement", "type": "partnership-agreement",
-                "type_label": "Partnership agreement", "status": "unknown", "period": None,
-                "source_roles": ["signatory"], "target_roles": ["signatory"],
+                "collaboration": "ungc-academy-session", "type": "event-participation",
+                "type_label": "Event participation", "status": "completed", "period": None,
+                "source_roles": ["speaker"], "target_roles": ["host"],
             },
         }],
     },
