@@ -201,7 +201,7 @@ class _Intake:
     def identify(self, rows: Sequence[Row]) -> None:
         """Take from each row what the registry keeps itself, and read which record it means. No two mean one."""
         for row in rows:
-            self._try(row, lambda row=row: self._identify(row))  # type: ignore[misc]
+            self._try(self._identify, row)
             if row.slug is not None:
                 self.given[row.resource.plural].add(row.slug)
 
@@ -234,7 +234,7 @@ class _Intake:
             if self.wish.mode is not ImportMode.create:
                 self._find_by_title(resource, [row for row in ours if row.slug is None and row.id is None])
         for row in rows:
-            self._try(row, lambda row=row: self._allow(row))  # type: ignore[misc]
+            self._try(self._allow, row)
 
     def _find_by_key(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
         """By the slug, and by the id."""
@@ -346,7 +346,7 @@ class _Intake:
         names = references.Names(self.tx, rows)
         for row in rows:
             if row.named:
-                self._try(row, lambda row=row: names.resolve(row))  # type: ignore[misc]
+                self._try(names.resolve, row)
 
     def _give_slugs(self, rows: Sequence[Row], *, raw: bool = False) -> None:
         """`raw`: of rows that are not validated yet; those whose slug does not follow from a title that is there wait."""
@@ -364,7 +364,7 @@ class _Intake:
 
     def validate(self, rows: Sequence[Row]) -> None:
         for row in rows:
-            self._try(row, lambda row=row: self._validate(row))  # type: ignore[misc]
+            self._try(self._validate, row)
         nameless = [row for row in rows if row.good and row.slug is None]
         for resource in {row.resource.plural: row.resource for row in nameless}.values():
             self._give_slugs([row for row in nameless if row.resource is resource])
@@ -402,7 +402,7 @@ class _Intake:
             self.progress(len(part))
         for row in rows:
             if row.present is not None or (row.later and row.action == "created"):
-                self._try(row, lambda row=row: self._change(row))  # type: ignore[misc]
+                self._try(self._change, row)
                 self.progress(row.present is not None)
 
     def _create(self, resource: Resource[Any], drafts: Sequence[Draft]) -> None:
@@ -467,9 +467,9 @@ class _Intake:
 
     # -- refusing --
 
-    def _try(self, row: Row, step: Callable[[], None]) -> None:
+    def _try(self, step: Callable[[Row], None], row: Row) -> None:
         try:
-            step()
+            step(row)
         except RegistryError as error:
             self._refuse(row, error)
 
@@ -477,14 +477,15 @@ class _Intake:
         """Tell what is wrong with a row, once of each place."""
         row.action = None
         for fault in error.faults[:MOST_FAULTS] or (Fault(_code(error), error.detail),):
-            pointer = fault.pointer or ""
-            if not any(
-                pointer == known or pointer.startswith(f"{known}/") for known in row.faulty if known or not pointer
-            ):
-                message = self._of_file(row, fault) or (fault.message if isinstance(error, Invalid) else error.detail)
-                column = cells.column_at(row.resource, pointer) if row.named and pointer else None
-                self.problems.append(Problem(row.line, fault.code, message, fault.pointer, column, row.number))
+            if not _told(row, fault.pointer or ""):
+                self.problems.append(self._problem(row, fault, error))
         row.faulty |= {fault.pointer or "" for fault in error.faults} or {""}
+
+    def _problem(self, row: Row, fault: Fault, error: RegistryError) -> Problem:
+        said = fault.message if isinstance(error, Invalid) else error.detail
+        message = self._of_file(row, fault) or said
+        column = cells.column_at(row.resource, fault.pointer) if row.named and fault.pointer else None
+        return Problem(row.line, fault.code, message, fault.pointer, column, row.number)
 
     def _of_file(self, row: Row, fault: Fault) -> str | None:
         """What is said of a reference to a row of the file that cannot be taken."""
@@ -494,6 +495,11 @@ class _Intake:
             if link.pointer == fault.pointer and (other := self.seen.get((link.table.info["noun"], link.key))):
                 return f"Line {other.line}, to which it refers, cannot be taken."
         return None
+
+
+def _told(row: Row, pointer: str) -> bool:
+    """Whether something wrong with this place of the row, or with what holds it, was told already."""
+    return pointer in row.faulty or any(known and pointer.startswith(f"{known}/") for known in row.faulty)
 
 
 def _given(row: Row, name: str, fits: Callable[[str], bool]) -> str | None:

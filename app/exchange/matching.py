@@ -123,8 +123,8 @@ def _exact(tx: Transaction, noun: str, names: Sequence[str], read: Sequence[Loos
     wanted = {key_of(name) for name in (*names, *(part for each in read for part in _names(each)))}
     found: dict[str, list[Guess]] = {}
     keys = sorted(filter(None, wanted))
-    for start in range(0, len(keys), records.MOST_KEYS):
-        for row in search.exactly(tx, noun, keys[start : start + records.MOST_KEYS]):
+    for portion in records.portions(keys):
+        for row in search.exactly(tx, noun, portion):
             reason, score = EXACT[search.rank_of(row)]
             found.setdefault(row.key, []).append(Guess(row.record_id, row.key, score, reason))
     return found
@@ -195,9 +195,8 @@ def _records(
     tx: Transaction, organizations: Resource[Any], ids: Sequence[UUID]
 ) -> Iterator[tuple[UUID, tuple[str, list[Text]]]]:
     c = organizations.table.c
-    for start in range(0, len(ids), records.MOST_KEYS):
-        part = ids[start : start + records.MOST_KEYS]
-        for row in tx.execute(sa.select(c.id, c.slug, c.shape, c.document).where(c.id.in_(part))):
+    for portion in records.portions(ids):
+        for row in tx.execute(sa.select(c.id, c.slug, c.shape, c.document).where(c.id.in_(portion))):
             yield row.id, (row.slug, list(organizations.texts(records.snapshot(organizations, row))))
 
 

@@ -110,23 +110,22 @@ class Names:
             if several:
                 message = f"{named.text[:100]!r} may be {listed(several, ' or ')}: write the slug of the one you mean."
                 return Fault("ambiguous_reference", message, pointer=named.pointer)
-        return self._unknown(named, noun)
+        return self._unknown(named)
 
-    def _unknown(self, named: Named, noun: str) -> Fault:
-        near = " or ".join(self._near(named.text, noun))
+    def _unknown(self, named: Named) -> Fault:
+        near = " or ".join(self._near(named.text, named.table))
         hint = f"Is it {near}? Then write this slug." if near else "Create it first, or in the same file."
-        message = f"No record of {noun} is named {named.text[:100]!r}. {hint}"
+        message = f"No record of {named.table.info['noun']} is named {named.text[:100]!r}. {hint}"
         return Fault("unknown_reference", message, pointer=named.pointer)
 
-    def _near(self, text: str, noun: str) -> list[str]:
+    def _near(self, text: str, table: sa.Table) -> list[str]:
         """The slugs of records with a name like this one; for the first texts that ask."""
-        table = next(table for table in Base.metadata.tables.values() if table.info.get("noun") == noun)
-        if len(self._asked) < MOST_HINTS and (noun, text) not in self._asked:
-            found = [guess.record for guess in matching.guesses(self._tx, noun, [text], 3)[0]]
+        if len(self._asked) < MOST_HINTS and (table.name, text) not in self._asked:
+            found = [guess.record for guess in matching.guesses(self._tx, table.info["noun"], [text], 3)[0]]
             rows = self._tx.execute(sa.select(table.c.id, table.c.slug).where(table.c.id.in_(found)))
             slugs = {row.id: row.slug for row in rows}
-            self._asked[noun, text] = [slugs[identifier] for identifier in found if identifier in slugs]
-        return self._asked.get((noun, text), [])
+            self._asked[table.name, text] = [slugs[identifier] for identifier in found if identifier in slugs]
+        return self._asked.get((table.name, text), [])
 
 
 def named(tx: Transaction, resource: Resource[Any], texts: Iterable[str]) -> Mapping[str, list[str]]:

@@ -182,7 +182,8 @@ EXAMPLE: dict[str, Any] = {
             },
         },
         "edges": [{
-            "id": "ilo--un-global-compact-academy--ungc-academy-session", "source": "ilo", "target": "un-global-compact-academy",
+            "id": "ilo--un-global-compact-academy--ungc-academy-session",
+            "source": "ilo", "target": "un-global-compact-academy",
             "relation": "collaboration", "directed": False, "label": "Session of the UNGC Academy on supply chains",
             "metadata": {
                 "collaboration": "ungc-academy-session", "type": "event-participation",
