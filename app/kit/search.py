@@ -273,13 +273,15 @@ def _candidates(tx: Transaction, asked: Question, nouns: Sequence[str]) -> Itera
 
 def _begun(tx: Transaction, asked: Mapping[str, Any]) -> Iterator[Any]:
     """The texts that hold a begun word. PostgreSQL cannot tell how many these are, and its guess is far off: so the first texts
-    of both classes are looked through, and only where few of them answer is the index asked for all."""
+    of both classes are looked through, more of them where some answer, and only where few do is the index asked for all."""
     if tx.connection.dialect.name == "sqlite":
         yield from tx.execute(_MATCHING, asked)
         return
-    for near, all_of_them in _THOROUGHLY:
+    for near, far, all_of_them in _THOROUGHLY:
         rows = tx.execute(near, asked).all()
-        yield from rows if len(rows) >= CANDIDATES // 2 else tx.execute(all_of_them, asked)
+        if FEW <= len(rows) < ENOUGH:
+            rows = tx.execute(far, asked).all()
+        yield from rows if len(rows) >= ENOUGH else tx.execute(all_of_them, asked)
 
 
 _SHOWN = (TEXT.c.id, TEXT.c.noun, TEXT.c.record_id, TEXT.c.key)
@@ -287,8 +289,10 @@ _ASKED = sa.bindparam("asked", type_=Asked)
 _LONGER = sa.literal_column(str(Rank.prose << 60), sa.BigInteger)
 _CLASSES = (INDEX.c.rowid < _LONGER, INDEX.c.rowid >= _LONGER)
 """Names, and longer texts: a word that most of the latter hold may be in none of the former."""
-NEAR = 4_000
+NEAR, FAR = 4_000, 40_000
 """Texts of a class that are looked through one by one."""
+FEW, ENOUGH = 12, CANDIDATES // 2
+"""Of the near ones so many must answer for the far ones to hold enough; and so many are enough."""
 
 
 def _shown(found: sa.FromClause) -> sa.Select[Any]:
@@ -301,9 +305,9 @@ def _first(of_class: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(first.subquery().c.rowid)
 
 
-def _near(of_class: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """Those among the first NEAR texts that answer."""
-    near = sa.select(INDEX).where(of_class).order_by(INDEX.c.rowid).limit(NEAR).subquery(INDEX.name)
+def _among(size: int, of_class: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Those among the first texts that answer."""
+    near = sa.select(INDEX).where(of_class).order_by(INDEX.c.rowid).limit(size).subquery(INDEX.name)
     return _shown(sa.select(near.c.rowid).where(matches(_ASKED)).order_by(near.c.rowid).limit(CANDIDATES).subquery())
 
 
@@ -314,7 +318,7 @@ def _all(of_class: sa.ColumnElement[bool]) -> sa.Select[Any]:
 
 
 _MATCHING = _shown(sa.union_all(*map(_first, _CLASSES)).subquery())
-_THOROUGHLY = [(_near(of_class), _all(of_class)) for of_class in _CLASSES]
+_THOROUGHLY = [(_among(NEAR, each), _among(FAR, each), _all(each)) for each in _CLASSES]
 
 
 @cache

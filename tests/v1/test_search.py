@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -86,6 +87,17 @@ def test_what_is_exactly_asked_comes_first_then_what_begins_so_then_what_holds_i
     assert found(client, "labour office") == ["exact", "begins", "holds"]
     assert found(client, '"office of"') == ["begins"]
     assert found(client, "office labour") == ["exact", "holds", "begins"]
+
+
+@pytest.mark.parametrize("many", [5, 50, 150])
+def test_a_begun_word_is_found_however_many_texts_hold_it(client: httpx.Client, many: int) -> None:
+    names = [{"name": f"Of Zeta {n:03}", "kind": "other", "description": "Of zebras."} for n in range(many)]
+    body = "".join(json.dumps(name) + "\n" for name in names)
+    headers = {"Content-Type": "application/x-ndjson"}
+    assert client.post("/v1/import?noun=organizations", content=body, headers=headers).status_code == 200
+    for q in ("zet", "zebr", "of zeb", "zeta 00"):
+        expected = [f"of-zeta-{n:03}" for n in range(min(many, 10 if q == "zeta 00" else 100))]
+        assert found(client, q, limit=100) == expected, q
 
 
 def test_a_phrase_stands_in_one_text_and_words_may_stand_in_several(client: httpx.Client) -> None:
