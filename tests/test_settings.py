@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.settings import HOME, MIGRATIONS, SEED, Settings
+from app.settings import HOME, MIGRATIONS, SEED, Settings, text, whole
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
-NUMBERS = [name for name, field in FIELDS.items() if field.type == "int"]
+NUMBERS = [name for name, field in FIELDS.items() if field.metadata["reader"] is whole]
+SECRETS = [name for name, field in FIELDS.items() if field.metadata["secret"]]
+TEXTS = [name for name, field in FIELDS.items() if field.metadata["reader"] is text]
 
 
 def variable(name: str) -> str:
@@ -22,7 +25,7 @@ def test_nothing_has_to_be_set() -> None:
     assert Settings().database_url == "sqlite:///concord.db"
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", [*NUMBERS, *TEXTS, "root_path"])
 def test_each_setting_is_read_from_its_variable(name: str) -> None:
     value: Any = 3 if name in NUMBERS else "/given as it is "
     read = Settings.from_environment({variable(name): str(value)})
@@ -53,6 +56,28 @@ def test_a_mistyped_variable_is_refused_with_those_that_there_are(name: str) -> 
 def test_a_number_is_a_whole_one_above_zero(name: str, text: str) -> None:
     with pytest.raises(ValueError, match=f"{variable(name)} must be a whole number above zero"):
         Settings.from_environment({variable(name): text})
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_may_be_given_as_a_file_and_is_never_shown(name: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hidden-7f3a\n")
+    read = Settings.from_environment({variable(name) + "_FILE": str(secret)})
+    assert getattr(read, name) == "hidden-7f3a"
+    assert "hidden" not in repr(read)
+    with pytest.raises(ValueError, match="twice"):
+        Settings.from_environment({variable(name) + "_FILE": str(secret), variable(name): "hidden-7f3a"})
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secrets_file_that_is_not_there_is_said(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{variable(name)}_FILE: the file cannot be read"):
+        Settings.from_environment({variable(name) + "_FILE": "/no/such/file"})
+
+
+def test_only_secrets_are_read_from_files() -> None:
+    with pytest.raises(ValueError, match="CONCORD_POOL_SIZE_FILE is not a setting"):
+        Settings.from_environment({"CONCORD_POOL_SIZE_FILE": "/dev/null"})
 
 
 def test_settings_cannot_be_changed_once_they_are_read() -> None:
