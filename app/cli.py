@@ -12,24 +12,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from pydantic import BaseModel
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from tqdm import tqdm
 
 from app.api.v1 import RESOURCES
+from app.auth import keys
+from app.auth.policy import Role
 from app.exchange import documents, exports, files, imports, pages, passages, verification
 from app.exchange.exports import Form
 from app.exchange.imports import File, ImportMode, Problem, Wish
 from app.kit import backfill, migrations, records
 from app.kit.collector import resting
-from app.kit.db import Author, Transaction, make_engine
+from app.kit.db import Author, Database, Transaction, make_engine
 from app.kit.errors import RegistryError
-from app.kit.fields import AsOfQuery
+from app.kit.fields import AsOfQuery, Moment
 from app.kit.resource import Resource
 from app.settings import MIGRATIONS, SEED, Settings
 
 IMPORTER = Author("import")
+OPERATOR = Author("operator")
+"""Who makes keys with this command: whoever may start it, may."""
 MODES = {mode.value: mode for mode in ImportMode}
+ROLES = {role.value: role for role in Role}
+MOST_KEYS = 1000
 GRACE = 5
 """Seconds that requests have to end once the server is told to stop. A live stream never would by itself."""
 
@@ -84,6 +91,18 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--published", metavar="EDTF", help="with --accept: when it was published")
     verify.set_defaults(run=_verify)
 
+    key = commands.add_parser("key", help="API keys: make one, list them, revoke one")
+    words = key.add_subparsers(required=True, metavar="word")
+    make = words.add_parser("create", help="make a key and print it, once")
+    make.add_argument("name", help="who or what writes with it; the history shows it")
+    make.add_argument("--role", choices=list(ROLES), required=True)
+    make.add_argument("--expires", metavar="MOMENT", help="when it opens nothing any more: 2027-01-01T00:00:00Z")
+    make.set_defaults(run=_make_key)
+    words.add_parser("list", help="all keys, without their secrets").set_defaults(run=_list_keys)
+    revoke = words.add_parser("revoke", help="let a key open nothing any more, in every process at once")
+    revoke.add_argument("name")
+    revoke.set_defaults(run=_revoke_key)
+
     taken = commands.add_parser("import", help="take in a file of records: CSV of one noun, or NDJSON")
     taken.add_argument("file", type=Path)
     taken.add_argument("--noun", choices=[noun.plural for noun in RESOURCES], help="of which noun the records are")
@@ -118,6 +137,7 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
     if not options.no_seed:
         options.document = None
         _seed(options, settings)
+    _give_first_key(settings)
     uvicorn.run(
         "app.main:create_app",
         factory=True,
@@ -136,6 +156,17 @@ def _migrate(_: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+@contextmanager
+def _registry(settings: Settings) -> Iterator[Database]:
+    """The registry, at the newest revision of its schema."""
+    database = records.open_database(settings.database_url, pool_size=1)
+    try:
+        migrations.verify(database.engine, MIGRATIONS)
+        yield database
+    finally:
+        database.close()
+
+
 def _verify(options: argparse.Namespace, settings: Settings) -> int:
     page = options.file.suffix.lower() in (".html", ".htm")
     newer = verification.read(options.file.read_bytes(), pages.MEDIA_TYPE if page else verification.TEXT)
@@ -146,12 +177,8 @@ def _verify(options: argparse.Namespace, settings: Settings) -> int:
             return verification.accept(tx, nouns, options.source, newer, options.published)
         return verification.verify(tx, nouns, options.source, newer).shown()
 
-    database = records.open_database(settings.database_url, pool_size=1)
-    try:
-        migrations.verify(database.engine, MIGRATIONS)
+    with _registry(settings) as database:
         found = database.write(work, Author("verify")) if options.accept else database.read(work)
-    finally:
-        database.close()
     _print_verification(found)
     return 0
 
@@ -186,17 +213,61 @@ def _seed(options: argparse.Namespace, settings: Settings) -> int:
     lines = documents.read_folder(SEED, RESOURCES)
     if options.document is not None:
         lines = documents.with_text(lines, passages.read(options.document.read_bytes()))
-    database = records.open_database(settings.database_url, pool_size=1)
-    try:
-        migrations.verify(database.engine, MIGRATIONS)
+    with _registry(settings) as database:
         report = database.write(lambda tx: documents.load(tx, lines), documents.SEEDER)
-    finally:
-        database.close()
     print(
         f"Seed: {report.created} created, {report.changed} changed, {report.unchanged} unchanged, {len(report.kept)} kept."
     )
     for kept in report.kept:
         print(f"  kept {kept}")
+    return 0
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def _give_first_key(settings: Settings) -> None:
+    with _registry(settings) as database:
+        made = database.write(lambda tx: keys.first(tx, settings.admin_key or None), OPERATOR)
+    if made is not None and not settings.admin_key:
+        print(f"The key of the first admin, shown this once: {made.secret}")
+
+
+class _Expiry(BaseModel):
+    expires: Moment | None
+
+
+def _make_key(options: argparse.Namespace, settings: Settings) -> int:
+    expires = records.parsed(_Expiry, {"expires": options.expires}).expires
+    with _registry(settings) as database:
+        made = database.write(lambda tx: keys.make(tx, options.name, ROLES[options.role], expires_at=expires), OPERATOR)
+    print(made.secret)
+    return 0
+
+
+def _list_keys(_: argparse.Namespace, settings: Settings) -> int:
+    with _registry(settings) as database:
+        found, last = database.read(lambda tx: keys.browse(tx, limit=MOST_KEYS))
+    for row in found:
+        print(f"{row.name:<24} {row.role:<9} …{row.hint}  made {_day(row.created_at)} by {row.created_by}{_end(row)}")
+    if last is not None:
+        print("… and more.")
+    return 0
+
+
+def _end(row: Any) -> str:
+    if row.revoked_at is not None:
+        return f", revoked {_day(row.revoked_at)} by {row.revoked_by}"
+    return f", expires {_day(row.expires_at)}" if row.expires_at is not None else ""
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}"
+
+
+def _revoke_key(options: argparse.Namespace, settings: Settings) -> int:
+    with _registry(settings) as database:
+        database.write(lambda tx: keys.revoke(tx, options.name, even_the_last=True), OPERATOR)
     return 0
 
 
@@ -208,18 +279,14 @@ FORMATS = ["csv", "jsonld", "ndjson", "xlsx"]
 
 def _import(options: argparse.Namespace, settings: Settings) -> int:
     file, wish = _read(options), Wish(MODES[options.mode], options.key, atomic=not options.partial)
-    database = records.open_database(settings.database_url, pool_size=1)
     try:
-        migrations.verify(database.engine, MIGRATIONS)
-        with _bar(len(file.rows)) as bar, resting():
+        with _registry(settings) as database, _bar(len(file.rows)) as bar, resting():
             report = database.write(
                 lambda tx: imports.load(tx, RESOURCES, file, wish, bar.update), IMPORTER, dry_run=options.dry_run
             )
     except imports.Refused as refused:
         _print_problems(refused.problems)
         return _refuse(refused.detail)
-    finally:
-        database.close()
     _print_problems(report.problems)
     for text in (*report.notes, *(f"line {row.line}: {text}" for row in report.rows for text in row.warnings)):
         print(text)
@@ -258,16 +325,11 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
         raise ValueError("Say with --format in which form, and for CSV with --noun of which noun.")
     nouns = [noun for noun in imports.in_order(RESOURCES) if options.noun in (None, noun.plural)]
     lists = exports.whole(nouns, records.parsed(AsOfQuery, {"as_of": options.as_of}).as_of)
-    database = records.open_database(settings.database_url, pool_size=1)
-    try:
-        migrations.verify(database.engine, MIGRATIONS)
-        with _bar(None) as bar, _in_place(options.file) as file:
-            if chosen == "xlsx":
-                exports.write_workbook(database, lists, file, progress=bar.update)
-            else:
-                exports.write(database, lists, file, _form(chosen, nouns), bar.update)
-    finally:
-        database.close()
+    with _registry(settings) as database, _bar(None) as bar, _in_place(options.file) as file:
+        if chosen == "xlsx":
+            exports.write_workbook(database, lists, file, progress=bar.update)
+        else:
+            exports.write(database, lists, file, _form(chosen, nouns), bar.update)
     return 0
 
 

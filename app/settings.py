@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -27,6 +28,19 @@ def whole(given: str) -> int:
     return int(given)
 
 
+def flag(given: str) -> bool:
+    if given not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return given == "true"
+
+
+def key(given: str) -> str:
+    """Raises ValueError for a key that could be guessed, or cannot be sent in a header."""
+    if not re.fullmatch(r"[\x21-\x7e]{32,500}", given):
+        raise ValueError("must have 32 to 500 visible ASCII characters")
+    return given
+
+
 def path_prefix(given: str) -> str:
     if given and not given.startswith("/"):
         raise ValueError("begins with a slash: /registry")
@@ -46,6 +60,13 @@ class Settings:
     database_url: str = setting(
         "sqlite:///concord.db",
         "where the registry is kept: `sqlite:///file` or `postgresql://user@host/name`",
+        secret=True,
+    )
+    public_read: bool = setting(True, "whether reading needs no API key", flag)
+    admin_key: str = setting(
+        "",
+        "the first admin's API key, at least 32 characters; without it `serve` makes one and prints it once",
+        key,
         secret=True,
     )
     pool_size: int = setting(8, "database connections a worker keeps", whole)

@@ -11,6 +11,7 @@ from alembic import context
 from sqlalchemy.engine import Connection
 
 import app.api.v1  # noqa: F401  # every noun's table
+from app.auth import keys  # noqa: F401
 from app.kit import revisions, search  # noqa: F401
 from app.kit.db import Base, UtcDateTime
 from app.kit.migrations import alone, is_modelled

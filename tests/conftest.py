@@ -12,7 +12,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,11 +27,14 @@ from sqlalchemy.engine import make_url
 
 from app.api.pulse import Pulse
 from app.api.v1 import RESOURCES
+from app.auth import keys
+from app.auth.policy import Role
 from app.exchange import documents
 from app.kit import migrations, records
 from app.kit.db import Author, Database
 from app.main import create_app
 from app.settings import MIGRATIONS, SEED, Settings
+from tests.support.wire import AUTHORIZED
 
 TESTER = Author("tester")
 
@@ -102,10 +105,18 @@ def server(
 def _fill_templates(made: Server) -> None:
     made.templates["empty"] = made.fresh("blank")
     migrations.migrate(made.templates["empty"], MIGRATIONS)
+    admit_tests(made.templates["empty"])
     made.templates["seeded"] = made.fresh("empty")
     database = records.open_database(made.templates["seeded"], pool_size=1)
     database.write(lambda tx: documents.load(tx, documents.read_folder(SEED, RESOURCES)), documents.SEEDER)
     database.close()
+
+
+def admit_tests(url: str) -> None:
+    """Give the registry at `url` the key that the tests' clients send."""
+    secret = AUTHORIZED["Authorization"].removeprefix("Bearer ")
+    with closing(records.open_database(url, pool_size=1)) as database:
+        database.write(lambda tx: keys.make(tx, TESTER.name, Role.admin, secret=secret), TESTER)
 
 
 def _sqlite(folder: Path) -> Server:
@@ -168,8 +179,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
 @pytest.fixture(scope="session")
 def http(app: FastAPI) -> Iterator[httpx.Client]:
     """A client of the real server, which runs on a thread of this process."""
-    with serving(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+    with serving(app) as port, authorized(port) as client:
         yield client
+
+
+def authorized(port: int) -> httpx.Client:
+    """A client of the server at `port` that may do anything."""
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, headers=AUTHORIZED)
 
 
 @contextmanager

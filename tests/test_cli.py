@@ -21,9 +21,11 @@ from app.exchange import documents
 from app.kit import records
 from app.kit.db import Author
 from app.settings import HOME, SEED
-from tests.conftest import Server
+from tests.conftest import Server, authorized
+from tests.support.wire import AUTHORIZED
 
 SECONDS = 30
+KEY = AUTHORIZED["Authorization"].removeprefix("Bearer ")
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -45,10 +47,14 @@ def served(url: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes],
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "app", "serve", "--port", str(port), *arguments]
     process = subprocess.Popen(
-        command, cwd=HOME, env=environment(database_url=url), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=HOME,
+        env=environment(database_url=url, admin_key=KEY),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        with authorized(port) as client:
             deadline = time.monotonic() + SECONDS
             while not answers(client):
                 assert process.poll() is None, "the server has ended"

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from app.settings import HOME, MIGRATIONS, SEED, Settings, text, whole
+from app.settings import HOME, MIGRATIONS, SEED, Settings, flag, text, whole
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 NUMBERS = [name for name, field in FIELDS.items() if field.metadata["reader"] is whole]
+FLAGS = [name for name, field in FIELDS.items() if field.metadata["reader"] is flag]
 SECRETS = [name for name, field in FIELDS.items() if field.metadata["secret"]]
+HIDDEN = "hidden-7f3a-0123456789-0123456789-abc"
 TEXTS = [name for name, field in FIELDS.items() if field.metadata["reader"] is text]
 
 
@@ -25,10 +27,10 @@ def test_nothing_has_to_be_set() -> None:
     assert Settings().database_url == "sqlite:///concord.db"
 
 
-@pytest.mark.parametrize("name", [*NUMBERS, *TEXTS, "root_path"])
+@pytest.mark.parametrize("name", [*NUMBERS, *FLAGS, *TEXTS, "root_path"])
 def test_each_setting_is_read_from_its_variable(name: str) -> None:
-    value: Any = 3 if name in NUMBERS else "/given as it is "
-    read = Settings.from_environment({variable(name): str(value)})
+    value: Any = 3 if name in NUMBERS else not FIELDS[name].default if name in FLAGS else "/given as it is "
+    read = Settings.from_environment({variable(name): str(value).lower() if name in FLAGS else str(value)})
     assert read == dataclasses.replace(Settings(), **{name: value})
 
 
@@ -61,12 +63,12 @@ def test_a_number_is_a_whole_one_above_zero(name: str, text: str) -> None:
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_may_be_given_as_a_file_and_is_never_shown(name: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
-    secret.write_text("hidden-7f3a\n")
+    secret.write_text(HIDDEN + "\n")
     read = Settings.from_environment({variable(name) + "_FILE": str(secret)})
-    assert getattr(read, name) == "hidden-7f3a"
+    assert getattr(read, name) == HIDDEN
     assert "hidden" not in repr(read)
     with pytest.raises(ValueError, match="twice"):
-        Settings.from_environment({variable(name) + "_FILE": str(secret), variable(name): "hidden-7f3a"})
+        Settings.from_environment({variable(name) + "_FILE": str(secret), variable(name): HIDDEN})
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -80,6 +82,20 @@ def test_only_secrets_are_read_from_files() -> None:
         Settings.from_environment({"CONCORD_POOL_SIZE_FILE": "/dev/null"})
 
 
+@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize("given", ["", "1", "yes", "True", "on", " true"])
+def test_a_flag_is_true_or_false(name: str, given: str) -> None:
+    with pytest.raises(ValueError, match=f"{variable(name)} must be true or false"):
+        Settings.from_environment({variable(name): given})
+
+
+@pytest.mark.parametrize("given", ["", "short", "x" * 31, "x" * 501, "x" * 40 + " ", "é" * 40])
+def test_the_first_key_cannot_be_guessed_and_its_refusal_does_not_repeat_it(given: str) -> None:
+    with pytest.raises(ValueError, match="32 to 500 visible") as caught:
+        Settings.from_environment({"CONCORD_ADMIN_KEY": given})
+    assert given not in str(caught.value) or not given
+
+
 def test_settings_cannot_be_changed_once_they_are_read() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Settings().pool_size = 1  # type: ignore[misc]
@@ -89,7 +105,8 @@ def test_settings_cannot_be_changed_once_they_are_read() -> None:
 def test_each_setting_is_in_the_readme_with_its_default(name: str) -> None:
     row = next(line for line in (HOME / "README.md").read_text().splitlines() if f"| `{variable(name)}` |" in line)
     default = row.split("|")[2].strip().strip("`")
-    assert default == (str(FIELDS[name].default) or "none")
+    value = FIELDS[name].default
+    assert default == (str(value).lower() if isinstance(value, bool) else str(value) or "none")
 
 
 def test_the_seed_and_the_migrations_are_found_from_any_folder() -> None:

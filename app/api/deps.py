@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
 from app.api.strict import JSON, read_query
-from app.auth import policy
+from app.auth.policy import Caller
 from app.kit import past
 from app.kit.db import Author, Database, Work
 from app.kit.errors import Fault, Invalid, Malformed
@@ -62,19 +62,10 @@ def query(request: Request, cls: type[Q]) -> Q:
     raise Invalid("A parameter has a value that is not allowed.", faults=faults)
 
 
-FORWARDED = ("forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
-
-
 def author(request: Request) -> Author:
-    """Who writes. Raises Forbidden; Malformed for a Change-Reason that cannot be read."""
-    headers = request.headers
-    caller = policy.Caller(
-        address=request.client.host if request.client else None,
-        host=headers.get("host", ""),
-        origin=headers.get("origin"),
-        forwarded=any(name in headers for name in FORWARDED),
-    )
-    return policy.writer(caller, change_reason(request))
+    """Who writes, and what they may: the door asks. Raises Malformed for a Change-Reason that cannot be read."""
+    caller: Caller = request.state.caller
+    return Author(caller.name, change_reason(request), caller.may)
 
 
 def change_reason(request: Request) -> str | None:

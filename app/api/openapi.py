@@ -14,6 +14,7 @@ from pydantic_core import to_jsonable_python
 
 from app.api import components
 from app.api.problems import MEDIA_TYPE, TYPES, Problem
+from app.auth.policy import OPEN, Permission, least_role
 from app.kit import views
 from app.kit.diff import Change
 from app.kit.filters import ListQuery
@@ -30,7 +31,7 @@ EXAMPLE_META = {
     "created_at": "2026-11-25T09:00:00Z",
     "updated_at": "2026-11-25T09:00:00Z",
 }
-READ = ("malformed-request", "invalid", "internal-error", "unavailable")
+READ = ("malformed-request", "unauthenticated", "invalid", "internal-error", "unavailable")
 WRITE = (*READ, "forbidden")
 CONDITIONAL_WRITE = (*WRITE, "conflict", "gone", "precondition-failed", "precondition-required")
 BODY = ("body-too-large", "unsupported-media-type")
@@ -120,10 +121,14 @@ def object_of(title: str, description: str, properties: Mapping[str, Any]) -> di
 def operation(
     name: str, summary: str, description: str, responses: Mapping[int | str, Any], *, status: int = 200,
     parameters: Sequence[Any] = (), query: type[BaseModel] | None = None, without: Sequence[str] = (), body: Any = None,
+    may: tuple[str, str] | None = ("read", "registry"), limit: str = "max_body_bytes",
 ) -> dict[str, Any]:  # fmt: skip
     """The arguments of a route's decorator. `query` is the class that the route reads its parameters with, `without` those of
-    them that it does not take."""
-    extra: dict[str, Any] = {"parameters": list(parameters)}
+    them that it does not take, `may` the permission that its caller must have (None: none at all), `limit` the setting that
+    bounds its body."""
+    extra: dict[str, Any] = {"parameters": list(parameters), "x-body": limit}
+    if may is not None:
+        extra["x-permission"] = Permission(*may)
     if query is not None:
         extra["x-query"] = query.__name__
         extra["x-without"] = list(without)
@@ -158,6 +163,7 @@ class Operations:
             responses,
             parameters=[IF_NONE_MATCH],
             query=self.noun.query,
+            may=("read", self.noun.plural),
         )
 
     @property
@@ -166,7 +172,14 @@ class Operations:
         responses = {201: ok("Created.", self.out, headers=ETAG | LOCATION), **problems((*WRITE, *BODY, "conflict"))}
         body = json_body(self.into, ["application/json"], example=self.example)
         return operation(
-            f"create{self.one}", f"Create {self.a}", text, responses, status=201, parameters=[CHANGE_REASON], body=body
+            f"create{self.one}",
+            f"Create {self.a}",
+            text,
+            responses,
+            status=201,
+            parameters=[CHANGE_REASON],
+            body=body,
+            may=("create", self.noun.plural),
         )
 
     @property
@@ -175,7 +188,13 @@ class Operations:
         shown = ok("The record, or the fields that were asked for.", _shown(self.noun, self.one))
         responses = {200: shown, 304: NOT_MODIFIED, **problems((*READ, "not-found", "gone"))}
         return operation(
-            f"get{self.one}", f"Get {self.a}", text, responses, parameters=[IF_NONE_MATCH], query=RecordQuery
+            f"get{self.one}",
+            f"Get {self.a}",
+            text,
+            responses,
+            parameters=[IF_NONE_MATCH],
+            query=RecordQuery,
+            may=("read", self.noun.plural),
         )
 
     @property
@@ -192,7 +211,13 @@ class Operations:
         parameters = [IF_MATCH_OPTIONAL, IF_NONE_MATCH_CREATE, CHANGE_REASON]
         body = json_body(ref(f"{self.one}Replacement"), ["application/json"], example=self.example)
         return operation(
-            f"replace{self.one}", f"Replace {self.a}, or create it", text, responses, parameters=parameters, body=body
+            f"replace{self.one}",
+            f"Replace {self.a}, or create it",
+            text,
+            responses,
+            parameters=parameters,
+            body=body,
+            may=("change", self.noun.plural),
         )
 
     @property
@@ -210,7 +235,13 @@ class Operations:
         types = ["application/merge-patch+json", "application/json"]
         body = json_body(ref(f"{self.one}Patch"), types, example={})
         return operation(
-            f"patch{self.one}", f"Change {self.a}", text, responses, parameters=[IF_MATCH, CHANGE_REASON], body=body
+            f"patch{self.one}",
+            f"Change {self.a}",
+            text,
+            responses,
+            parameters=[IF_MATCH, CHANGE_REASON],
+            body=body,
+            may=("change", self.noun.plural),
         )
 
     @property
@@ -230,6 +261,7 @@ class Operations:
             responses,
             status=204,
             parameters=[IF_MATCH, CHANGE_REASON],
+            may=("withdraw", self.noun.plural),
         )
 
     @property
@@ -240,7 +272,12 @@ class Operations:
             **problems((*WRITE, "not-found", "conflict", "precondition-failed")),
         }
         return operation(
-            f"restore{self.one}", f"Restore {self.a}", text, responses, parameters=[IF_MATCH_OPTIONAL, CHANGE_REASON]
+            f"restore{self.one}",
+            f"Restore {self.a}",
+            text,
+            responses,
+            parameters=[IF_MATCH_OPTIONAL, CHANGE_REASON],
+            may=("restore", self.noun.plural),
         )
 
     @property
@@ -255,6 +292,7 @@ class Operations:
             responses,
             parameters=[IF_NONE_MATCH],
             query=HistoryQuery,
+            may=("read", self.noun.plural),
         )
 
     @property
@@ -263,7 +301,12 @@ class Operations:
         shown = ok("The revision.", ref(f"{self.one}Revision"))
         responses = {200: shown, 304: NOT_MODIFIED, **problems((*READ, "not-found"))}
         return operation(
-            f"get{self.one}Revision", f"Get a revision of {self.a}", text, responses, parameters=[IF_NONE_MATCH]
+            f"get{self.one}Revision",
+            f"Get a revision of {self.a}",
+            text,
+            responses,
+            parameters=[IF_NONE_MATCH],
+            may=("read", self.noun.plural),
         )
 
     @property
@@ -273,6 +316,7 @@ class Operations:
         return operation(
             f"diff{self.one}Revisions", f"Compare two revisions of {self.a}", text, responses,
             parameters=[IF_NONE_MATCH], query=DiffQuery,
+            may=("read", self.noun.plural),
         )  # fmt: skip
 
     @property
@@ -282,6 +326,7 @@ class Operations:
         return operation(
             f"restore{self.one}Revision", f"Restore a revision of {self.a}", text, responses,
             parameters=[IF_MATCH, CHANGE_REASON],
+            may=("change", self.noun.plural),
         )  # fmt: skip
 
 
@@ -466,7 +511,6 @@ def build(
         title=app.title, version=app.version, openapi_version="3.1.0", summary=app.summary,
         description=app.description, routes=app.routes, tags=app.openapi_tags,
     )  # fmt: skip
-    document["security"] = []  # no operation asks for credentials
     paths = document["paths"]
     records = {noun.plural: found for noun in resources if (found := examples.get(noun.plural) or _example(noun))}
     readers = [RecordQuery, HistoryQuery, DiffQuery, *(noun.query for noun in resources), *app.state.schemas]
@@ -474,9 +518,8 @@ def build(
     for reader in readers:
         _show_references(reader, found[reader.__name__], records)
     _list_parameters(paths, resources, found)
-    for noun in resources:
-        if noun.plural in records:
-            _show_example(paths, noun, records[noun.plural])
+    for noun in (noun for noun in resources if noun.plural in records):
+        _show_example(paths, noun, records[noun.plural])
     for parameter in _path_parameters(paths):
         _describe_key(parameter, resources, records)
     for noun in resources:
@@ -485,9 +528,31 @@ def build(
     _forget_json(paths)
     components.name_schemas(paths, found)
     document.setdefault("components", {})["schemas"] = found
+    document["components"]["securitySchemes"] = {KEY: SCHEME}
+    _secure(paths, public=app.state.settings.public_read)
     for verb, path in app.state.deprecations:
         paths[path][verb.lower()]["deprecated"] = True
     return document
+
+
+KEY = "key"
+SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key. `concord key create` or POST to `/v1/keys` makes one and shows it once.",
+}
+
+
+def _secure(paths: Mapping[str, Any], *, public: bool) -> None:
+    """Say of every operation whether it asks for a key, and from which role on; forget how it is said to the route."""
+    for item in (operation for items in paths.values() for operation in items.values()):
+        needed, _ = item.pop("x-permission", None), item.pop("x-body")
+        if needed is None:
+            item["security"] = []
+        else:
+            permission = Permission(*needed)
+            item["security"] = [*([{}] if public and permission in OPEN else []), {KEY: []}]
+            item["x-least-role"] = least_role(permission).value
 
 
 def _forget_json(paths: Mapping[str, Any]) -> None:

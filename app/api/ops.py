@@ -26,7 +26,7 @@ ASSETS = "/docs/assets"
 @router.get(
     "/livez", tags=["operations"],
     **openapi.operation("getLiveness", "Is the process alive?", "Does not ask the database.",
-                        {200: openapi.ok("It is.", HEALTH, headers={}), **openapi.problems(["malformed-request"])}),
+                        {200: openapi.ok("It is.", HEALTH, headers={}), **openapi.problems(["malformed-request"])}, may=None),
 )  # fmt: skip
 async def livez() -> Response:
     return JSONResponse({"status": "alive"})
@@ -36,7 +36,7 @@ async def livez() -> Response:
     "/readyz", tags=["operations"],
     **openapi.operation("getReadiness", "Can it answer?", "Asks the database.",
                         {200: openapi.ok("It can.", HEALTH, headers={}),
-                         **openapi.problems(["malformed-request", "unavailable"])}),
+                         **openapi.problems(["malformed-request", "unavailable"])}, may=None),
 )  # fmt: skip
 async def readyz(request: Request) -> Response:
     await deps.reading(request, _ask)

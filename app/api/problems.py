@@ -44,8 +44,11 @@ TYPES: dict[str, ProblemType] = {
             "A query parameter, sort or field name is not one of this list's. `errors` names what is allowed."),
         ProblemType("invalid-cursor", 400, "Invalid cursor",
             "A cursor belongs to the list, the filters and the sort that made it. Begin again without it, then follow `next`."),
+        ProblemType("unauthenticated", 401, "Send an API key",
+            "This needs a key: `Authorization: Bearer …`. A key that is unknown, was revoked or has expired opens nothing, not "
+            "even what needs no key."),
         ProblemType("forbidden", 403, "Not allowed",
-            "The caller may not do this. Until API keys exist, writing is open on the registry's own machine only."),
+            "The role of the key does not cover this. An admin gives out keys with another role."),
         ProblemType("not-found", 404, "Not found", "No record, and no page, has this address."),
         ProblemType("method-not-allowed", 405, "Method not allowed", "The header Allow lists what this address understands."),
         ProblemType("not-acceptable", 406, "Not in this form",
@@ -75,6 +78,7 @@ TYPES: dict[str, ProblemType] = {
 # One row an exception: which problem it is.
 MAPPING: dict[type[RegistryError], str] = {
     errors.Malformed: "malformed-request",
+    errors.Unauthenticated: "unauthenticated",
     errors.Forbidden: "forbidden",
     errors.NotFound: "not-found",
     errors.NotAcceptable: "not-acceptable",

@@ -16,11 +16,13 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
+from app.api.access import admit
+from app.auth.policy import least_role
 from app.kit.errors import Fault, Invalid, Malformed, RegistryError
 from app.kit.strict_json import parse
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_ONCE = frozenset((b"host", b"origin", b"content-type", b"change-reason"))
+_ONCE = frozenset((b"host", b"origin", b"content-type", b"change-reason", b"authorization"))
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 FORM = "application/x-www-form-urlencoded"
@@ -35,14 +37,20 @@ class WrongMediaType(RegistryError):
 
 
 class StrictRoute(APIRoute):
-    """A route that reads its headers strictly and takes no parameter which it does not read."""
+    """A route that reads its headers strictly, lets in who may, and takes no parameter which it does not read."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        reads_query = not self.include_in_schema or "x-query" in (self.openapi_extra or {})
+        extra = self.openapi_extra or {}
+        reads_query = not self.include_in_schema or "x-query" in extra
+        permission = extra.get("x-permission")
+        if permission is not None:
+            least_role(permission)  # a route that is in no row of the table fails here, when the program starts
 
         async def strict(request: Request) -> Response:
             check_headers(request.scope)
+            _check_length(request, extra.get("x-body", "max_body_bytes"))
+            await admit(request, permission)
             if not reads_query and (names := read_query(request.scope["query_string"])):
                 faults = [Fault("unknown_parameter", "This takes no parameters.", parameter=name) for name in names]
                 raise Malformed("A parameter has no meaning here.", slug="unknown-parameter", faults=faults)
@@ -141,10 +149,7 @@ def check_media_type(request: Request, types: Sequence[str]) -> None:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body, at most `limit` bytes; a longer one is refused before it is read where its length is announced."""
-    announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced[:20]) > limit:
-        raise _too_large(limit)
+    """The body, at most `limit` bytes. (One that announces more has been refused already.)"""
     pieces, size = [], 0
     try:
         async for piece in request.stream():
@@ -155,6 +160,13 @@ async def read_body(request: Request, limit: int) -> bytes:
     except ClientDisconnect:  # nobody reads this answer; but it is no error of ours to log
         raise Malformed("The body broke off before its end.") from None
     return b"".join(pieces)
+
+
+def _check_length(request: Request, limit: str) -> None:
+    """Refuse a body that says it is longer than the route reads (`limit`: the setting), before anything is done for it."""
+    announced, most = request.headers.get("content-length", "0"), getattr(request.app.state.settings, limit)
+    if announced.isdigit() and int(announced[:20]) > most:
+        raise _too_large(most)
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -1,49 +1,83 @@
-"""Who may do what. Until API keys exist: everybody reads, and the registry's own machine writes."""
+"""Who may do what: one table, row by row. What is not in it nobody may."""
 
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from app.kit.db import Author
-from app.kit.errors import Forbidden
+from app.kit.vocabularies import Vocabulary
 
-LOCAL = "local"
-"""The author of what is written without a key."""
+
+class Role(Vocabulary):
+    """What the holder of a key may do. Each role may do what those before it may."""
+
+    reader = "reader", "Reads, also where reading is not public, and proposes changes."
+    editor = "editor", "Writes every noun but reviews; batches and imports too."
+    reviewer = "reviewer", "Writes reviews, merges organizations, decides on the proposals of others."
+    admin = "admin", "Gives out API keys and takes them back."
+
+
+class Permission(NamedTuple):
+    """A cell of the table: what is done, to which noun. `registry` is what belongs to no single noun."""
+
+    verb: str
+    noun: str
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.noun}"
+
+
+FACTS = (
+    "organizations", "collaboration-types", "instruments", "collaborations", "milestones", "sources", "citations",
+    "successions",
+)  # fmt: skip
+NOUNS = (*FACTS, "reviews")
+WRITES = ("create", "change", "withdraw", "restore")
+
+PUBLIC: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ((("read",), (*NOUNS, "registry")),)
+"""What needs no key, where reading is public."""
+TABLE: tuple[tuple[Role, tuple[str, ...], tuple[str, ...]], ...] = (
+    (Role.reader, ("read",), (*NOUNS, "registry")),
+    (Role.reader, ("read", "create"), ("proposals",)),
+    (Role.editor, WRITES, FACTS),
+    (Role.editor, ("batch", "import"), ("registry",)),
+    (Role.reviewer, WRITES, ("reviews",)),
+    (Role.reviewer, ("merge",), ("organizations",)),
+    (Role.reviewer, ("decide",), ("proposals",)),
+    (Role.admin, ("read", "create", "revoke"), ("keys",)),
+)
+
+
+def _cells(role: Role) -> Iterator[Permission]:
+    known = list(Role)
+    for least, verbs, nouns in TABLE:
+        if known.index(least) <= known.index(role):
+            yield from (Permission(verb, noun) for verb in verbs for noun in nouns)
+
+
+GRANTS: dict[Role, frozenset[Permission]] = {role: frozenset(_cells(role)) for role in Role}
+OPEN = frozenset(Permission(verb, noun) for verbs, nouns in PUBLIC for verb in verbs for noun in nouns)
+
+
+def least_role(permission: Permission) -> Role:
+    """The first role that may do it. Raises KeyError where none may: a route without a rule."""
+    for role in Role:
+        if permission in GRANTS[role]:
+            return role
+    raise KeyError(f"nobody may {permission}: it is in no row of the table")
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Where a request comes from, as far as it can be seen: the client's address, the host it asks for, the page that
-    made it (programs send no Origin), and whether a proxy says that it only passes it on."""
+    """Who asks: by the name of the key, never by one that the client gives itself. Without a key: no role."""
 
-    address: str | None
-    host: str
-    origin: str | None = None
-    forwarded: bool = False
+    name: str
+    role: Role | None
 
-
-def writer(caller: Caller, reason: str | None) -> Author:
-    """The author of a write by `caller`. Raises Forbidden.
-
-    The host counts because a page of another site that had its name pointed to 127.0.0.1 would come from this machine,
-    but would ask for that name; the origin, because a form of another site may post without a body to read; and what a
-    proxy on this machine passes on may come from anywhere.
-    """
-    if caller.origin is not None and not is_loopback(_without_port(caller.origin.partition("://")[2])):
-        raise Forbidden("A page of another site may not write here.")
-    if caller.forwarded or not is_loopback(caller.address or "") or not is_loopback(_without_port(caller.host)):
-        raise Forbidden("Writing is open on the registry's own machine only, as long as there are no API keys.")
-    return Author(LOCAL, reason)
+    def may(self, verb: str, noun: str) -> bool:
+        """Whether the table has a row for it."""
+        return Permission(verb, noun) in (OPEN if self.role is None else GRANTS[self.role])
 
 
-def is_loopback(name: str) -> bool:
-    """Whether `name`, an address or `localhost`, is this machine."""
-    try:
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _without_port(host: str) -> str:
-    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+ANYBODY = Caller("anonymous", None)

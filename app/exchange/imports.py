@@ -151,6 +151,9 @@ def load(
 ) -> Report:
     """Bring the registry to what the file says. Raises Refused (with `wish.atomic`) where any row cannot be taken."""
     tx.take_time()
+    for plural in sorted({row.resource.plural for row in file.rows}):
+        for verb in ("create", "change") if wish.mode is not ImportMode.create else ("create",):
+            tx.insist_on_right(verb, plural)
     intake, rows = _Intake(tx, wish, list(file.problems), progress), [row.again() for row in file.rows]
     order = in_order(nouns)
     intake.identify(rows)

@@ -42,6 +42,7 @@ Refusals = list[tuple[Draft, RegistryError]]
 def create(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) -> Refusals:
     """Store the drafts, each behind those that it refers to; what was refused, and why. Two of one slug, or one whose slug or
     id is taken, are refused like any other Conflict."""
+    tx.insist_on_right("create", resource.plural)
     refused: Refusals = []
     for start in range(0, len(drafts), GROUP):
         refused += _store(tx, resource, drafts[start : start + GROUP])

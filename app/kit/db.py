@@ -28,7 +28,7 @@ from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.kit import edtf
-from app.kit.errors import Again, Conflict, Invalid, Unavailable
+from app.kit.errors import Again, Conflict, Forbidden, Invalid, Unavailable
 from app.kit.vocabularies import Vocabulary
 
 T = TypeVar("T")
@@ -290,6 +290,7 @@ class Author:
 
     name: str
     reason: str | None = None
+    may: Callable[[str, str], bool] = lambda verb, noun: True  # noqa: ARG005  # the registry's own hands may do anything
 
 
 class Pending(NamedTuple):
@@ -323,6 +324,11 @@ class Transaction:
         if self.view is not None:
             statement, parameters = self.view(statement, parameters)
         return self.connection.execute(statement, parameters)
+
+    def insist_on_right(self, verb: str, noun: str) -> None:
+        """Raises Forbidden unless the author may do this."""
+        if not self.author.may(verb, noun):
+            raise Forbidden(f"{self.author.name} may not {verb} {noun}.")
 
     def count(self) -> None:
         """Let the database count a sample of its tables: after very many writes its plans go by what is no longer so."""

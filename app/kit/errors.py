@@ -80,6 +80,10 @@ class NotAcceptable(RegistryError):
     """What was asked for is not there in a form that the caller takes."""
 
 
+class Unauthenticated(RegistryError):
+    """Nobody knows who asks, and this is not for everybody."""
+
+
 class Forbidden(RegistryError):
     """The caller may not do this."""
 

@@ -218,6 +218,7 @@ def exists(tx: Transaction, table: sa.Table, key: str) -> bool:
 def create(tx: Transaction, resource: Resource[In], data: In, *, slug: str | None = None) -> Stored:
     """A new record, under `slug` or the slug in `data` or one derived from its title.
     Raises Invalid, Conflict (a name, slug or identifier that is taken)."""
+    tx.insist_on_right("create", resource.plural)
     identifier = new_id(tx.now)
     given = slug or getattr(data, "slug", None)
     insist_on_free(resource, given)
@@ -256,6 +257,7 @@ def change(tx: Transaction, resource: Resource[Any], key: str, edit: Edit, expec
     Validated as a whole; an edit that changes nothing writes nothing. Raises NotFound, Gone, PreconditionMissing,
     Stale, Invalid, Conflict.
     """
+    tx.insist_on_right("change", resource.plural)
     row = locate(tx, resource, key, to_write=True)
     if row.withdrawn_at is not None:
         raise gone(tx, resource, row)
@@ -272,6 +274,7 @@ def withdraw(
     """Take a record out. It keeps its id, slug and history, and gives up its name and identifiers. `moved_to` is the record
     that takes its place, if one does.
     Raises NotFound, Gone, PreconditionMissing, Stale, Conflict (somebody refers to it)."""
+    tx.insist_on_right("withdraw", resource.plural)
     row = locate(tx, resource, key, to_write=True)
     if row.withdrawn_at is not None:
         raise gone(tx, resource, row)
@@ -305,6 +308,7 @@ def restore(
     """Bring a withdrawn record back, through the same rules as any write; a record that is there stays as it is.
     Without `expected`, whatever is there. `moved`: also one whose place another took.
     Raises NotFound, Stale, Invalid (it refers to something withdrawn), Conflict (its name is taken now, or its place)."""
+    tx.insist_on_right("restore", resource.plural)
     row = locate(tx, resource, key, to_write=True)
     check(tx, row, ANYTHING if expected is None else expected)
     if row.withdrawn_at is None:

@@ -30,7 +30,7 @@ from tests.cases.places import (
 from tests.cases.refusals import blames_pointer, refused, same
 from tests.support.answers import pointers
 from tests.support.builders import NOUNS, Builder, collaboration, collaboration_type, organization, patch
-from tests.support.wire import JSON, Wire, chunk
+from tests.support.wire import AUTHORIZED, JSON, Wire, chunk
 
 LIMIT = 1_048_576
 
@@ -331,7 +331,7 @@ def test_a64_a_body_without_an_announced_length_is_refused_at_the_limit(
     with same(client, database):
         for address in addresses:
             head = f"{address.verb} {address.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            head += "".join(f"{name}: {value}\r\n" for name, value in address.headers)
+            head += "".join(f"{name}: {value}\r\n" for name, value in (*address.headers, *AUTHORIZED.items()))
             with wire.connect() as connection:
                 connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
                 connection.sendall(chunk(b'{"name":"' + b"a" * LIMIT))
@@ -341,6 +341,7 @@ def test_a64_a_body_without_an_announced_length_is_refused_at_the_limit(
 def test_a64_a_chunked_body_is_read_like_any_other(client: httpx.Client, wire: Wire) -> None:
     body = encoded(organization.draft(client, name="In pieces"))
     head = b"POST /v1/organizations HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+    head += b"".join(f"{name}: {value}\r\n".encode() for name, value in AUTHORIZED.items())
     head += b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = wire.send(head + b"".join(chunk(body[n : n + 1]) for n in range(len(body))) + chunk(b""))
     assert (answer.status, answer.json()["name"]) == (201, "In pieces")
@@ -352,7 +353,7 @@ def test_a49_a_body_that_breaks_off_writes_nothing(client: httpx.Client, databas
         for address in addresses:
             body = encoded(address.document)
             head = f"{address.verb} {address.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            head += "".join(f"{name}: {value}\r\n" for name, value in address.headers)
+            head += "".join(f"{name}: {value}\r\n" for name, value in (*address.headers, *AUTHORIZED.items()))
             wire.abandon(head.encode() + b"Content-Length: %d\r\n\r\n" % (len(body) + 1) + body)
             wire.abandon(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(body))
         assert client.get("/livez").status_code == 200

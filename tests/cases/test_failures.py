@@ -37,7 +37,7 @@ from tests.cases.places import RESOURCE, Json, Place, encoded, every_write, full
 from tests.cases.refusals import refused, same
 from tests.cases.test_files import CSV, NDJSON, counts, lines, load, sheet
 from tests.cases.test_races import at_once
-from tests.conftest import Server, _serving
+from tests.conftest import Server, _serving, admit_tests
 from tests.support.answers import pointers, walk
 from tests.support.builders import (
     NOUNS,
@@ -49,7 +49,7 @@ from tests.support.builders import (
     review,
     source,
 )
-from tests.support.wire import JSON, Wire
+from tests.support.wire import AUTHORIZED, JSON, Wire
 from tests.test_cli import served
 
 ORGANIZATION = table_of(Organization)
@@ -204,6 +204,7 @@ def request_for(name: str, *fields: str, **more: Any) -> tuple[bytes, bytes]:
     """Head and body of a request that creates an organization."""
     body = encoded({"name": name, "kind": "other", **more})
     head = ["POST /v1/organizations HTTP/1.1", "Host: 127.0.0.1", "Connection: close", "Content-Type: application/json"]
+    head += (f"{name}: {value}" for name, value in AUTHORIZED.items())
     return "\r\n".join([*head, f"Content-Length: {len(body)}", *fields, "", ""]).encode(), body
 
 
@@ -272,6 +273,7 @@ def test_a51_health_tells_that_postgresql_is_gone_and_that_it_is_back(
         connection.execute(b"CREATE DATABASE registry")
     url = make_url(own_postgresql.get_uri()).set(database="registry").render_as_string(hide_password=False)
     migrations.migrate(url, MIGRATIONS)
+    admit_tests(url)
     with closing(records.open_database(url, pool_size=4)) as opened:
         client = next(serving := _serving(http, app, opened))
         health(client, 200)
@@ -291,6 +293,7 @@ def test_a51_health_tells_that_the_file_is_gone_and_that_it_is_back(
     """Connections that are open go on with a file that was moved, so they are closed here, as a share that is lost does."""
     path, away = tmp_path / "registry.db", tmp_path / "away.db"
     migrations.migrate(f"sqlite:///{path}", MIGRATIONS)
+    admit_tests(f"sqlite:///{path}")
     with closing(records.open_database(f"sqlite:///{path}", pool_size=4)) as opened:
         client = next(serving := _serving(http, app, opened))
         health(client, 200)
@@ -311,6 +314,7 @@ def test_a51_a_writer_that_holds_the_file_does_not_make_it_unready(
 ) -> None:
     path = tmp_path / "registry.db"
     migrations.migrate(f"sqlite:///{path}", MIGRATIONS)
+    admit_tests(f"sqlite:///{path}")
     with (
         closing(records.open_database(f"sqlite:///{path}", pool_size=4)) as opened,
         closing(sqlite3.connect(path, isolation_level=None)) as holder,

@@ -402,8 +402,7 @@ def test_a38_what_a_proxy_says_of_itself_changes_no_address(client: httpx.Client
     organization(client)
     proxied = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "evil.example"), ("X-Forwarded-Prefix", "/evil")]
     body = json.dumps(organization.draft(client)).encode()
-    assert wire.request("POST", ONE, headers=[JSON, *proxied], body=body).status == 403  # it may come from anywhere
-    created = wire.request("POST", ONE, headers=[JSON, proxied[2]], body=body)
+    created = wire.request("POST", ONE, headers=[JSON, *proxied], body=body)
     assert (created.status, str(created.header("location")).startswith(f"{ONE}/")) == (201, True)
     page = wire.request("GET", f"{ONE}?limit=1", headers=proxied)
     assert page.json()["next"].startswith(f"{ONE}?")

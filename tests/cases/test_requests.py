@@ -16,7 +16,7 @@ from app.kit.db import Database
 from tests.cases.places import Address, encoded, every_address, samples
 from tests.cases.refusals import blames_parameter, refused, same
 from tests.support.builders import NOUNS, organization
-from tests.support.wire import ANY, JSON, Wire, chunk
+from tests.support.wire import ANY, AUTHORIZED, JSON, Wire, chunk
 
 # --- headers that stand twice ----------------------------------------------------------------------------------------
 
@@ -158,6 +158,7 @@ def test_a49_a_client_that_leaves_in_the_middle_of_its_body_is_no_error_of_the_s
         sent.append(message)
 
     headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
+    headers += [(name.lower().encode(), value.encode()) for name, value in AUTHORIZED.items()]
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
         "path": "/v1/organizations", "raw_path": b"/v1/organizations", "query_string": b"", "headers": headers,

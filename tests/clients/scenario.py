@@ -1,4 +1,4 @@
-"""A program that uses the generated Python client as its user would: python scenario.py http://127.0.0.1:8000"""
+"""A program that uses the generated Python client as its user would: python scenario.py http://127.0.0.1:8000 KEY"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-from concord_client import Client
+from concord_client import AuthenticatedClient as Client
 from concord_client.api.organizations import (
     create_organization,
     get_organization,
@@ -35,8 +35,8 @@ def commas(request: httpx.Request) -> None:
     request.url = request.url.copy_with(params=joined)
 
 
-def main(address: str) -> None:
-    with Client(base_url=address, httpx_args={"event_hooks": {"request": [commas]}}) as client:
+def main(address: str, key: str) -> None:
+    with Client(base_url=address, token=key, httpx_args={"event_hooks": {"request": [commas]}}) as client:
         walk(client)
         pick(client)
         write(client)
@@ -103,4 +103,4 @@ def refused(client: Client) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -16,10 +16,11 @@ function whole(shown: Organization | components["schemas"]["OrganizationFields"]
   return shown.id !== undefined && shown.name !== undefined;
 }
 
-export async function run(address: string): Promise<void> {
+export async function run(address: string, key: string): Promise<void> {
   // Several values of a parameter go into one, with commas.
   const client = createClient<paths>({
     baseUrl: address,
+    headers: { Authorization: `Bearer ${key}` },
     querySerializer: { array: { style: "form", explode: false } },
   });
   await walk(client);

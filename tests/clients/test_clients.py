@@ -10,6 +10,9 @@ import httpx
 import pytest
 
 from tests.clients.conftest import HERE, MODULES, Run, said
+from tests.support.wire import AUTHORIZED
+
+KEY = AUTHORIZED["Authorization"].removeprefix("Bearer ")
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +40,7 @@ def test_the_scenario_in_python_is_typed(python_client: Path) -> None:
 
 
 def test_the_scenario_in_python_works(registry: httpx.Client, python_client: Path) -> None:
-    command = [sys.executable, "-W", "error", str(HERE / "scenario.py"), str(registry.base_url)]
+    command = [sys.executable, "-W", "error", str(HERE / "scenario.py"), str(registry.base_url), KEY]
     answer = said(command, cwd=python_client, PYTHONPATH=str(python_client))
     assert answer.returncode == 0, answer.stderr
 
@@ -61,6 +64,6 @@ def test_the_scenario_in_typescript_is_typed_and_works(
         options = "--strict --noUncheckedIndexedAccess --target es2022 --module nodenext --lib es2022,dom,dom.iterable"
         compiled = node("tsc", *options.split(), "--outDir", "out", "scenario.ts", cwd=typescript_client)
         assert compiled.returncode == 0, compiled.stdout
-    program = f'import {{ run }} from "./out/scenario.js"; await run("{str(registry.base_url).rstrip("/")}");'
+    program = f'import {{ run }} from "./out/scenario.js"; await run("{str(registry.base_url).rstrip("/")}", "{KEY}");'
     ran = node("node", "--input-type=module", "--eval", program, cwd=typescript_client)
     assert ran.returncode == 0, ran.stderr

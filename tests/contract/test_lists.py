@@ -897,7 +897,7 @@ def statements(database: Database) -> Iterator[list[str]]:
     sent: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if not statement.startswith("BEGIN"):
+        if not statement.startswith("BEGIN") and "FROM api_key" not in statement:  # who asks is looked up apart
             sent.append(statement)
 
     sa.event.listen(database.engine, "before_cursor_execute", note)

@@ -360,7 +360,7 @@ def test_a_withdrawn_record_answers_410_with_its_tombstone(client: httpx.Client,
         "slug": record["slug"],
         "version": 2,
         "withdrawn_at": None,
-        "author": "local",
+        "author": "tester",
         "reason": "It was a mistake.",
     }
     assert record["updated_at"] < first["withdrawn_at"] < clock().isoformat()
@@ -702,10 +702,10 @@ def test_revisions_tell_who_when_why_and_what_newest_first(client: httpx.Client,
     found = walk(client, f"{path}/revisions")
     told = [(item["version"], item["action"], item["reason"], item["author"]) for item in found]
     assert told == [
-        (4, "restored", None, "local"),
-        (3, "withdrawn", "Plain words.", "local"),
-        (2, "changed", "Décision du 4 décembre ✓", "local"),
-        (1, "created", None, "local"),
+        (4, "restored", None, "tester"),
+        (3, "withdrawn", "Plain words.", "tester"),
+        (2, "changed", "Décision du 4 décembre ✓", "tester"),
+        (1, "created", None, "tester"),
     ]
     assert found[2]["changed"] == [*noun.change]
     assert {(item["noun"], item["id"], item["slug"]) for item in found} == {(noun.plural, record["id"], record["slug"])}

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+AUTHORIZED = {"Authorization": "Bearer concord_of-the-tests-0123456789abcdefghijklmnop"}
+"""The key of an admin that every registry of the tests has."""
 Header = tuple[str | bytes, str | bytes]
 JSON = ("Content-Type", "application/json")
 ANY = ("If-Match", "*")
@@ -40,7 +42,11 @@ class Wire:
     def request(
         self, method: str, target: str | bytes, *, headers: Iterable[Header] = (), body: bytes | None = None
     ) -> Answer:
-        """Send one request; `target` and `headers` go out as they are, a Content-Length where there is a body."""
+        """Send one request; `target` and `headers` go out as they are, a Content-Length where there is a body, and the
+        tests' key where no other is."""
+        headers = [*headers]
+        if not any(_bytes(name).lower() == b"authorization" for name, _ in headers):
+            headers += AUTHORIZED.items()
         lines = [_bytes(method) + b" " + _bytes(target) + b" HTTP/1.1", b"Host: 127.0.0.1", b"Connection: close"]
         lines += [_bytes(name) + b": " + _bytes(value) for name, value in headers]
         if body is not None:

@@ -184,7 +184,7 @@ def test_the_feed_has_one_entry_a_record_the_newest_first_and_tombstones(client:
     (entry,) = root.findall("entry", NAMES)
     assert text(entry, "title") == "organizations/kept: changed acronym, description"
     assert text(entry, "id") == f"urn:uuid:{kept['id']}"
-    assert text(entry, "author/name") == "local"
+    assert text(entry, "author/name") == "tester"
     links = {link.attrib["rel"]: link.attrib["href"] for link in entry.findall("link", NAMES)}
     assert client.get(links["alternate"]).json()["slug"] == "kept"
     assert client.get(links["related"]).json()["version"] == 2

@@ -14,7 +14,7 @@ from app.api.v1 import RESOURCES
 from app.kit.filters import ListQuery
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import Server, serving
+from tests.conftest import Server, authorized, serving
 from tests.support.answers import Json, parameters, problem
 from tests.support.builders import NOUNS
 
@@ -32,7 +32,7 @@ def prefix(request: pytest.FixtureRequest) -> str:
 def anywhere(server: Server, prefix: str) -> Iterator[httpx.Client]:
     """The seeded registry, also behind a proxy that puts a prefix in front of its addresses."""
     app = create_app(Settings(database_url=server.fresh("seeded"), root_path=prefix))
-    with serving(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with serving(app) as port, authorized(port) as client:
         yield client
 
 

@@ -489,11 +489,6 @@ def test_an_empty_file_imports_nothing(client: httpx.Client) -> None:
     assert counts(post(client, "\n\n", noun="organizations")) == (0, 0, 0, 0)
 
 
-def test_a_page_of_another_site_may_not_import(client: httpx.Client) -> None:
-    headers = {"Content-Type": NDJSON, "Origin": "https://elsewhere.example"}
-    problem(client, client.post("/v1/import?noun=organizations", content=lines(ILO), headers=headers), 403)
-
-
 def test_the_reason_of_an_import_is_in_the_history(client: httpx.Client) -> None:
     headers = {"Content-Type": NDJSON, "Change-Reason": "Partner list of March"}
     client.post("/v1/import?noun=organizations", content=lines(ILO), headers=headers)

@@ -152,8 +152,8 @@ def test_a_bad_verification_is_refused_and_changes_nothing(client: httpx.Client)
         assert parameters(problem(client, client.post(f"{PATH}?accept=yes", content="A.", headers=TEXT), 422)) == [
             "accept"
         ]
-        forbidden = client.post(PATH, content="A.", headers=TEXT | {"Origin": "https://elsewhere.example"})
-        problem(client, forbidden, 403)
+        forbidden = client.post(PATH, content="A.", headers=TEXT | {"Authorization": "Bearer x"})
+        problem(client, forbidden, 401)
     assert verify(client, "", TEXT)["summary"] == {"holds": 1, "moved": 0, "changed": 0, "gone": 5, "uncited": 0}
     withdraw(client, citation, {"slug": "whole"})
     assert "whole" not in [row["citation"] for row in verify(client, LATER, TEXT)["citations"]]

@@ -83,7 +83,7 @@ EXAMPLE = {"operations": [{"verb": "patch", "noun": "organizations", "record": "
         "runBatch", "Write several records at once", ABOUT,
         {200: openapi.ok("All done.", RESULTS, headers={}),
          **openapi.problems((*openapi.CONDITIONAL_WRITE, *openapi.BODY, "not-found"))},
-        parameters=[openapi.CHANGE_REASON], query=BatchQuery,
+        parameters=[openapi.CHANGE_REASON], query=BatchQuery, may=("batch", "registry"),
         body=openapi.json_body(openapi.ref("Batch"), [JSON], example=EXAMPLE),
     ),
 )  # fmt: skip

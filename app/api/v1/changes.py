@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import Field
 
-from app.api import conditional, deps, negotiation, openapi
+from app.api import access, conditional, deps, negotiation, openapi
 from app.api.crud import list_answer, next_page
 from app.api.pulse import Pulse
 from app.api.strict import JSON, StrictRoute
@@ -139,7 +139,8 @@ async def _stream(request: Request, query: ChangesQuery) -> Response:
 
 
 async def _events(request: Request, query: ChangesQuery) -> AsyncIterator[bytes]:
-    """Every change behind `query.after`, then each new one. Ends by itself after LONGEST seconds, or when the database goes."""
+    """Every change behind `query.after`, then each new one. Ends by itself after LONGEST seconds, when the database goes, or
+    when the key that opened it is revoked."""
     pulse: Pulse = request.app.state.pulse
     end = asyncio.get_running_loop().time() + LONGEST
     async with pulse.listening():
@@ -147,6 +148,7 @@ async def _events(request: Request, query: ChangesQuery) -> AsyncIterator[bytes]
         while asyncio.get_running_loop().time() < end:
             move = pulse.next_move
             try:
+                await access.look_again(request)
                 found = await deps.reading(request, partial(history.changes, query=query))
             except RegistryError:
                 return

@@ -74,7 +74,7 @@ def _form(request: Request, chosen: Format) -> Form | None:
         {200: {"description": "The context.", "headers": openapi.ETAG,
                "content": {linked.MEDIA_TYPE: {"schema": {"type": "object"}}}},
          304: openapi.NOT_MODIFIED, **openapi.problems(["malformed-request", "internal-error"])},
-        parameters=[openapi.IF_NONE_MATCH],
+        parameters=[openapi.IF_NONE_MATCH], may=None,
     ),
 )  # fmt: skip
 async def get_context(request: Request) -> Response:
@@ -96,7 +96,7 @@ _VERSION = hashlib.sha256(_CONTEXT).hexdigest()[:16]
         {200: {"description": "The terms.", "headers": openapi.ETAG,
                "content": {linked.MEDIA_TYPE: {"schema": {"type": "object"}}}},
          304: openapi.NOT_MODIFIED, **openapi.problems(["malformed-request", "internal-error"])},
-        parameters=[openapi.IF_NONE_MATCH],
+        parameters=[openapi.IF_NONE_MATCH], may=None,
     ),
 )  # fmt: skip
 async def get_terms(request: Request) -> Response:

@@ -60,7 +60,7 @@ LINK_HEADER = {
         "that has one address; and links to the description for programs and the one for people. Addresses are relative "
         "references: they hold under the prefix of a proxy.",
         {200: openapi.ok("What there is, and where.", ENTRY_POINT, headers=LINK_HEADER),
-         **openapi.problems(["malformed-request", "internal-error"])},
+         **openapi.problems(["malformed-request", "internal-error"])}, may=None,
     ),
 )  # fmt: skip
 async def get_entry_point(request: Request) -> Response:

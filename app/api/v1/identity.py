@@ -56,7 +56,7 @@ PROBLEMS = openapi.problems((*openapi.WRITE, "not-found", "gone", "conflict", "p
     **openapi.operation(
         "mergeOrganization", "Merge an organization into another", ABOUT,
         {200: openapi.ok("Merged.", OUTCOME, headers={}), **PROBLEMS, **openapi.problems(openapi.BODY)},
-        parameters=[openapi.IF_MATCH_OPTIONAL, openapi.CHANGE_REASON],
+        parameters=[openapi.IF_MATCH_OPTIONAL, openapi.CHANGE_REASON], may=("merge", "organizations"),
         body=openapi.json_body(openapi.ref("Merger"), [JSON], example={"into": "unctad", "reason": "The same body."}),
     ),
 )  # fmt: skip
@@ -71,7 +71,7 @@ async def merge_organization(request: Request, organization: str = Path(alias="o
     **openapi.operation(
         "unmergeOrganization", "Take a merge back", BACK,
         {200: openapi.ok("It is there again.", OUTCOME, headers={}), **PROBLEMS},
-        parameters=[openapi.IF_MATCH_OPTIONAL, openapi.CHANGE_REASON],
+        parameters=[openapi.IF_MATCH_OPTIONAL, openapi.CHANGE_REASON], may=("merge", "organizations"),
     ),
 )  # fmt: skip
 async def unmerge_organization(request: Request, organization: str = Path(alias="organization_id")) -> Response:

@@ -130,7 +130,7 @@ EXAMPLES = {
         {200: openapi.ok("All rows were taken.", REPORT, headers={}),
          207: openapi.ok("With `atomic=false`: some rows were refused.", REPORT, headers={}),
          **openapi.problems((*openapi.WRITE, *openapi.BODY, "conflict"))},
-        parameters=[openapi.CHANGE_REASON], query=ImportQuery,
+        parameters=[openapi.CHANGE_REASON], query=ImportQuery, may=("import", "registry"), limit="max_import_bytes",
         body=openapi.text_body(EXAMPLES),
     ),
 )  # fmt: skip

@@ -21,9 +21,10 @@ from app.exchange.drift import Verdict
 from app.exchange.passages import Document, DocumentError
 from app.kit import paging, records
 from app.kit.db import Transaction
-from app.kit.errors import Malformed
+from app.kit.errors import Malformed, NotFound
 from app.kit.fields import AsOfQuery, Digits, EdtfDate, Flag
 from app.kit.resource import Resource
+from app.kit.text import key_of
 from app.registry.citations import CITATION, CitedNoun
 from app.registry.coverage import coverage
 from app.registry.disagreements import Key, disagreements
@@ -51,6 +52,8 @@ def _citations_route(resource: Resource[Any], noun: CitedNoun) -> None:
     )  # fmt: skip
     async def list_citations(request: Request, record: str = Path(alias=resource.key_name)) -> Response:
         asked = deps.query(request, RecordCitationQuery)
+        if key_of(record) is None:
+            raise NotFound(f"No record of {resource.plural} has the id or slug {record[:100]!r}.")
         query = CitationQuery(**asked.model_dump(exclude_unset=True), noun=[noun], record=record)
         return await browse_list(request, CITATIONS, BY_TABLE, query, of=(resource, record))
 
@@ -154,7 +157,7 @@ sentence cannot be told from one that is gone. With `accept=true` the newer text
         "verifySource", "Verify the citations of a source against a newer text", VERIFYING,
         {200: openapi.ok("The verdicts.", VERIFICATION, headers={}),
          **openapi.problems((*openapi.WRITE, *openapi.BODY, "not-found", "gone", "conflict"))},
-        parameters=[openapi.CHANGE_REASON], query=VerificationQuery,
+        parameters=[openapi.CHANGE_REASON], query=VerificationQuery, may=("create", "sources"),
         body=openapi.json_body({"type": "string"}, [TEXT, HTML], example="A sentence of the newer text."),
     ),
 )  # fmt: skip
