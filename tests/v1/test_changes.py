@@ -11,8 +11,9 @@ from xml.etree import ElementTree as Xml
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
-from app.api import pulse
+from app.api.pulse import Pulse
 from tests.support.answers import Json, problem, walk
 from tests.support.builders import instrument, organization, patch, withdraw
 
@@ -101,9 +102,9 @@ def test_what_cannot_be_streamed_is_told_as_a_problem(client: httpx.Client) -> N
 
 
 def test_a_process_that_has_no_room_for_listeners_says_so(
-    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+    client: httpx.Client, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulse, "MOST", 0)
+    monkeypatch.setattr(app.state, "pulse", Pulse(app.state.pulse.look, most=0))
     refused = client.get("/v1/changes", headers=STREAM)
     assert problem(client, refused, 503)
     assert refused.headers["retry-after"]

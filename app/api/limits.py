@@ -1,0 +1,187 @@
+"""Limits: how often one caller may ask, how often one address may fail to say who it is, how much goes on at once.
+
+All of them are kept in the memory of one worker, and cost it a bounded part of that. What is counted is forgotten by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.types import Scope
+
+from app.api.cors import header
+from app.auth.policy import is_loopback
+from app.kit.errors import Busy, TooMany
+from app.settings import AUTO, Settings
+
+USUAL = 1200
+"""Requests a minute, where nothing is set."""
+FAILURES = 30
+"""Failed authentications a minute of one address."""
+WINDOW = 60.0
+"""Seconds in which a quota is given."""
+MOST_CALLERS = 10_000
+"""So many callers are remembered; those that have been away the longest are forgotten first, which only favours them."""
+FORWARDED = frozenset((b"forwarded", b"via", b"x-real-ip", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"))
+"""Who sends one of these passes on what others ask."""
+
+Seconds = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a caller stands with a quota: how many requests are left, and after how many seconds there is one more."""
+
+    allowed: bool
+    left: int
+    more_in: int
+
+
+class Quota:
+    """So many events in any WINDOW of each caller, spread as each likes: the generic cell rate algorithm, which is a token
+    bucket that keeps one number for a caller. That number is the moment at which its bucket will be full again."""
+
+    def __init__(self, most: int, *, clock: Seconds = time.monotonic) -> None:
+        self.most = most
+        self._clock = clock
+        self._interval = WINDOW / most
+        self._full_at: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+    def count(self, caller: str) -> Standing:
+        """Count one event, unless there is no room for it."""
+        standing = self.look(caller)
+        if standing.allowed:
+            now = self._clock()
+            self._full_at[caller] = max(now, self._full_at.get(caller, now)) + self._interval
+            self._full_at.move_to_end(caller)
+            if len(self._full_at) > MOST_CALLERS:
+                self._full_at.popitem(last=False)
+        return standing
+
+    def look(self, caller: str) -> Standing:
+        """How the caller would stand after one more event."""
+        now = self._clock()
+        debt = max(0.0, self._full_at.get(caller, now) - now) / self._interval  # in events
+        left = self.most - debt - 1
+        # A hair's breadth: sums of floating point numbers must not refuse the last event of a quota.
+        if left < -1e-6:
+            return Standing(allowed=False, left=0, more_in=max(1, math.ceil(-left * self._interval)))
+        return Standing(allowed=True, left=int(left + 1e-6), more_in=max(1, math.ceil(self._interval)))
+
+
+class RateLimit:
+    """Requests of each key, or of each address."""
+
+    def __init__(self, settings: Settings, *, clock: Seconds = time.monotonic) -> None:
+        self._auto = settings.rate_limit == AUTO
+        most = USUAL if self._auto else int(settings.rate_limit)
+        self._quota = Quota(most, clock=clock) if most and not (self._auto and settings.trusted_proxies) else None
+
+    def count(self, scope: Scope) -> dict[str, str]:
+        """Count this request. Returns the headers that tell how its caller stands; none where nothing is counted. Raises
+        TooMany."""
+        if self._quota is None or (self._auto and _is_passed_on(scope)):
+            return {}
+        standing = self._quota.count(caller(scope))
+        headers = {
+            "RateLimit-Policy": f'"default";q={self._quota.most};w={WINDOW:.0f}',
+            "RateLimit": f'"default";r={standing.left};t={standing.more_in}',
+        }
+        if not standing.allowed:
+            raise too_many(f"{self._quota.most} requests a minute are allowed.", standing, headers)
+        return headers
+
+
+def _is_passed_on(scope: Scope) -> bool:
+    """Whether a request seems to come through a proxy that nobody has named: then all its clients have one address. That a
+    client of the internet says so does not count, or it would limit itself."""
+    address = _address(scope)
+    if is_loopback(address):
+        return True
+    return _is_private(address) and is_forwarded(scope)
+
+
+def is_forwarded(scope: Scope) -> bool:
+    """Whether a proxy says that it passes on what somebody else asks."""
+    return any(name in FORWARDED for name, _ in scope["headers"])
+
+
+def caller(scope: Scope) -> str:
+    """Who is counted: whoever holds this key (by its hash: no key is kept), else whoever has this address."""
+    scheme, _, token = (header(scope, b"authorization") or b"").partition(b" ")
+    if scheme.lower() == b"bearer" and token.strip():
+        return hashlib.sha256(token.strip()).hexdigest()
+    return network(_address(scope))
+
+
+def network(address: str) -> str:
+    """The part of an address that is one customer's: an IPv6 client has a whole /64 to choose from."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+    return address
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def _is_private(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_private
+    except ValueError:
+        return True  # a socket of this machine has no address
+
+
+class Failures:
+    """Failed authentications of each address: whoever guesses keys is soon not listened to any more."""
+
+    def __init__(self, most: int = FAILURES, *, clock: Seconds = time.monotonic) -> None:
+        self._quota = Quota(most, clock=clock)
+
+    def insist(self, address: str) -> None:
+        """Raises TooMany where this address has failed too often. Ask before a key is looked up."""
+        standing = self._quota.look(network(address))
+        if not standing.allowed:
+            raise too_many("This address has tried too many keys that are none.", standing)
+
+    def count(self, address: str) -> None:
+        """This address has failed once."""
+        self._quota.count(network(address))
+
+
+def too_many(detail: str, standing: Standing, headers: Mapping[str, str] | None = None) -> TooMany:
+    return TooMany(detail, headers={"Retry-After": str(standing.more_in), **(headers or {})})
+
+
+class Slots:
+    """So many of one thing at once. Whoever takes one gives it back."""
+
+    def __init__(self, most: int, refusal: str) -> None:
+        self._most = most
+        self._refusal = refusal
+        self.taken = 0
+
+    def take(self) -> None:
+        """Raises Busy where none is free."""
+        if self.taken >= self._most:
+            raise Busy(self._refusal)
+        self.taken += 1
+
+    def give_back(self) -> None:
+        self.taken -= 1
