@@ -72,7 +72,8 @@ _ORIGIN = re.compile(rf"https?://({_HOST.pattern})(:[0-9]+)?")
 
 def hosts(given: str) -> tuple[str, ...]:
     """Names as the header Host has them, without a port; `*.example.org`: all names below. Raises ValueError."""
-    return _each(given.lower(), _HOST.fullmatch, "lists host names without scheme and port: registry.example.org,*.example.org")
+    rule = "lists host names without scheme and port: registry.example.org,*.example.org"
+    return _each(given.lower(), _HOST.fullmatch, rule)
 
 
 def origins(given: str) -> tuple[str, ...]:
@@ -123,7 +124,7 @@ class Settings:
     pool_size: int = setting(8, "database connections a worker keeps", whole)
     max_body_bytes: int = setting(1_048_576, "the longest request body that is read", whole)
     max_import_bytes: int = setting(268_435_456, "the longest file that is imported", whole)
-    max_query_bytes: int = setting(8_192, "the longest query string that is read", whole)
+    max_query_bytes: int = setting(32_768, "the longest query string that is read; a cursor may take most of it", whole)
     max_header_bytes: int = setting(32_768, "how long the headers of a request may be together", whole)
     max_requests: int = setting(512, "requests that a worker works on at once; more are told to come again", whole)
     max_exports: int = setting(4, "exports that a worker streams at once", whole)
@@ -142,7 +143,9 @@ class Settings:
         (), "the names under which the registry is asked, e.g. `registry.example.org`; none: any", hosts
     )
     trusted_proxies: tuple[str, ...] = setting(
-        (), "addresses and networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed", networks
+        (),
+        "addresses and networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed",
+        networks,
     )
     root_path: str = setting("", "the prefix under which a proxy serves the registry, e.g. `/registry`", path_prefix)
 

@@ -83,9 +83,17 @@ def test_a_secrets_file_that_is_not_there_is_said(name: str) -> None:
         ("rate_limit", "auto", "auto"),
         ("rate_limit", "0", 0),
         ("rate_limit", "600", 600),
-        ("cors_origins", "https://example.org, http://localhost:8080,*", ("https://example.org", "http://localhost:8080", "*")),
+        (
+            "cors_origins",
+            "https://example.org, http://localhost:8080,*",
+            ("https://example.org", "http://localhost:8080", "*"),
+        ),
         ("cors_origins", "", ()),
-        ("trusted_hosts", "Registry.example.org,*.example.net,[::1]", ("registry.example.org", "*.example.net", "[::1]")),
+        (
+            "trusted_hosts",
+            "Registry.example.org,*.example.net,[::1]",
+            ("registry.example.org", "*.example.net", "[::1]"),
+        ),
         ("trusted_proxies", "10.0.0.7,192.168.0.0/16,fd00::/8", ("10.0.0.7", "192.168.0.0/16", "fd00::/8")),
     ],
 )

@@ -5,6 +5,7 @@ All of them are kept in the memory of one worker, and cost it a bounded part of 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import ipaddress
 import math
@@ -16,7 +17,6 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 from app.api.cors import header
-from app.auth.policy import is_loopback
 from app.kit.errors import Busy, TooMany
 from app.settings import AUTO, Settings
 
@@ -28,8 +28,18 @@ WINDOW = 60.0
 """Seconds in which a quota is given."""
 MOST_CALLERS = 10_000
 """So many callers are remembered; those that have been away the longest are forgotten first, which only favours them."""
-FORWARDED = frozenset((b"forwarded", b"via", b"x-real-ip", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"))
+FORWARDED = frozenset(
+    (b"forwarded", b"via", b"x-real-ip", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto")
+)
 """Who sends one of these passes on what others ask."""
+
+HOUSE = tuple(
+    ipaddress.ip_network(each)
+    for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10")
+)
+"""Addresses that nobody has on the internet."""
+ROUNDING = 0.01
+"""Part of an event by which sums of floating point numbers may be wrong."""
 
 Seconds = Callable[[], float]
 
@@ -72,10 +82,9 @@ class Quota:
         now = self._clock()
         debt = max(0.0, self._full_at.get(caller, now) - now) / self._interval  # in events
         left = self.most - debt - 1
-        # A hair's breadth: sums of floating point numbers must not refuse the last event of a quota.
-        if left < -1e-6:
+        if left < -ROUNDING:
             return Standing(allowed=False, left=0, more_in=max(1, math.ceil(-left * self._interval)))
-        return Standing(allowed=True, left=int(left + 1e-6), more_in=max(1, math.ceil(self._interval)))
+        return Standing(allowed=True, left=int(left + ROUNDING), more_in=max(1, math.ceil(self._interval)))
 
 
 class RateLimit:
@@ -105,9 +114,7 @@ def _is_passed_on(scope: Scope) -> bool:
     """Whether a request seems to come through a proxy that nobody has named: then all its clients have one address. That a
     client of the internet says so does not count, or it would limit itself."""
     address = _address(scope)
-    if is_loopback(address):
-        return True
-    return _is_private(address) and is_forwarded(scope)
+    return _is_here(address) or (is_forwarded(scope) and _is_near(address))
 
 
 def is_forwarded(scope: Scope) -> bool:
@@ -125,15 +132,19 @@ def caller(scope: Scope) -> str:
 
 def network(address: str) -> str:
     """The part of an address that is one customer's: an IPv6 client has a whole /64 to choose from."""
+    parsed = _parsed(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+    return address if parsed is None else str(parsed)
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address, as IPv4 where it only is written as IPv6; None for what is none, such as a socket of this machine."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
-    return address
+        return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 def _address(scope: Scope) -> str:
@@ -141,11 +152,17 @@ def _address(scope: Scope) -> str:
     return client[0] if client else ""
 
 
-def _is_private(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_private
-    except ValueError:
-        return True  # a socket of this machine has no address
+@functools.lru_cache(4096)
+def _is_here(address: str) -> bool:
+    """Whether it is this machine that asks."""
+    parsed = _parsed(address)
+    return parsed is None or parsed.is_loopback
+
+
+def _is_near(address: str) -> bool:
+    """Whether it is a machine of the same house."""
+    parsed = _parsed(address)
+    return parsed is not None and any(parsed in each for each in HOUSE)
 
 
 class Failures:

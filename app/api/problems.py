@@ -68,7 +68,7 @@ TYPES: dict[str, ProblemType] = {
             "mostly be sent in a body, or asked in several requests."),
         ProblemType("unsupported-media-type", 415, "Unsupported media type",
             "Bodies are JSON: application/json, and for PATCH also application/merge-patch+json (RFC 7396), in UTF-8."),
-        ProblemType("misdirected-request", 421, "Not this registry's name",
+        ProblemType("misdirected-request", 421, "Not a name of this registry",
             "The host that was asked for is none of the names under which this registry answers. Its operator lists them."),
         ProblemType("invalid", 422, "The request breaks a rule",
             "It can be read, and a field or parameter has a value that is not allowed. `errors` lists every one."),

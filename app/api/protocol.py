@@ -27,7 +27,7 @@ log = logging.getLogger("concord")
 class Patience:
     """What a connection may cost. Moments are seconds, sizes bytes."""
 
-    query: int = 8_192
+    query: int = 32_768
     headers: int = 32_768
     head_seconds: float = 10
     """Until the headers of a request have arrived: since the connection was made, or since their first byte."""
@@ -111,7 +111,7 @@ class Connection(HttpToolsProtocol):
         self._since = self.loop.time()  # when the phase began, or in a body: since when its pace is measured
         self._got = 0  # bytes of the body since then
         self._around = 0  # bytes since the phase began, or since the last one of a body
-        self._stuck: tuple[float, int] | None = None  # since when the client leaves bytes waiting; what it had taken then
+        self._stuck: tuple[float, int] | None = None  # since when bytes wait for the client; what it had taken then
 
     # -- what asyncio says --
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
