@@ -259,7 +259,7 @@ def test_a_write_that_waits_too_long_is_answered_while_it_waits(make: Make) -> N
     assert get(app, ILO).status == 200
 
 
-def test_imports_and_workbooks_take_the_time_that_they_need(make: Make) -> None:
+def test_an_import_takes_the_time_that_it_needs(make: Make) -> None:
     app = make(deadline_seconds=0.3)
     database: Database = app.state.database
     rows = b"".join(
