@@ -8,6 +8,7 @@ deadline runs. A pure ASGI layer: a client that leaves cancels nothing in the mi
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 
 from fastapi import Request, Response
 from starlette._utils import get_route_path
@@ -74,7 +75,7 @@ class Edge:
         except Exception as error:
             if exchange.begun:  # too late to say so: a stream that breaks has no end, which every client sees
                 raise
-            request = Request(under_prefix(scope, self._root))
+            request = Request(self._seen(scope))
             respond = on_registry_error if isinstance(error, RegistryError) else on_crash
             await exchange.answer(await respond(request, error))
 
@@ -84,10 +85,14 @@ class Edge:
         if len(scope["query_string"]) > limit:
             raise Refused(f"The query may be {limit} bytes long.", slug="uri-too-long")
         limit, headers = self._settings.max_header_bytes, scope["headers"]
-        if len(headers) > MOST_HEADERS or sum(len(name) + len(value) for name, value in headers) > limit:
+        if len(headers) > MOST_HEADERS or sum(map(len, chain.from_iterable(headers))) > limit:
             raise Refused(f"There may be {MOST_HEADERS} headers, of {limit} bytes together.", slug="headers-too-large")
         if trusted := self._settings.trusted_hosts:
-            insist_on_host(under_prefix(scope, self._root), trusted)
+            insist_on_host(self._seen(scope), trusted)
+
+    def _seen(self, scope: Scope) -> Scope:
+        """The request as those see it who ask for it under a proxy's prefix."""
+        return under_prefix(scope, self._root) if self._root else scope
 
 
 def insist_on_host(scope: Scope, trusted: tuple[str, ...]) -> None:
@@ -134,7 +139,6 @@ class Exchange:
         deadline = self._scope["state"][DEADLINE] = work.deadline
         try:
             async with deadline:
-                work.set_deadline()
                 self._work = work
                 await app(self._scope, self.receive, self.send)
         except TimeoutError:
@@ -190,7 +194,7 @@ class Work:
     slow one may be is for the server to say (`protocol.py`)."""
 
     def __init__(self, room: Slots, seconds: float) -> None:
-        self.deadline = asyncio.timeout(None)
+        self.deadline = asyncio.timeout(seconds)
         self._room = room
         self._seconds = seconds
         self._at_work = False
@@ -201,12 +205,9 @@ class Work:
         self._room.take()
         self._at_work = True
 
-    def set_deadline(self) -> None:
-        self.deadline.reschedule(asyncio.get_running_loop().time() + self._seconds)
-
     def pause(self) -> None:
         self._limited = self.deadline.when() is not None
-        if not self.deadline.expired():
+        if self._limited and not self.deadline.expired():
             self.deadline.reschedule(None)
         self.end()
 
@@ -214,7 +215,7 @@ class Work:
         self._room.taken += 1  # it was let in before
         self._at_work = True
         if self._limited and not self.deadline.expired():
-            self.set_deadline()
+            self.deadline.reschedule(asyncio.get_running_loop().time() + self._seconds)
 
     def end(self) -> None:
         if self._at_work:

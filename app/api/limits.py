@@ -28,23 +28,12 @@ WINDOW = 60.0
 """Seconds in which a quota is given."""
 MOST_CALLERS = 10_000
 """So many callers are remembered; those that have been away the longest are forgotten first, which only favours them."""
-FORWARDED = frozenset(
-    (b"forwarded", b"via", b"x-real-ip", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto")
-)
+FORWARDED = ("forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
 """Who sends one of these passes on what others ask."""
 
-HOUSE = tuple(
-    ipaddress.ip_network(each)
-    for each in (
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",
-        "169.254.0.0/16",
-        "fc00::/7",
-        "fe80::/10",
-    )
-)
+HOUSE = tuple(map(ipaddress.ip_network, (
+    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10",
+)))  # fmt: skip
 """Addresses that nobody has on the internet."""
 ROUNDING = 0.01
 """Part of an event by which sums of floating point numbers may be wrong."""
@@ -127,7 +116,7 @@ def _is_passed_on(scope: Scope) -> bool:
 
 def is_forwarded(scope: Scope) -> bool:
     """Whether a proxy says that it passes on what somebody else asks."""
-    return any(name in FORWARDED for name, _ in scope["headers"])
+    return any(name.decode("latin-1") in FORWARDED for name, _ in scope["headers"])
 
 
 def caller(scope: Scope) -> str:

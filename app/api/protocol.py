@@ -174,6 +174,10 @@ class Connection(HttpToolsProtocol):
         """Whether a request is being answered."""
         return self.cycle is not None and not self.cycle.response_complete
 
+    @property
+    def _who(self) -> str:
+        return self.client[0] if self.client else "a client"
+
     def _enter(self, phase: Phase) -> None:
         if self.phase is not Phase.END:
             self.phase, self._since, self._got, self._around = phase, self.loop.time(), 0, 0
@@ -183,7 +187,7 @@ class Connection(HttpToolsProtocol):
         self._watch = self.loop.call_later(self._patience.beat, self._look)
         now = self.loop.time()
         if self._is_stuck(now):
-            log.info("a client is cut off: it does not take its answer")
+            log.info("%s is cut off: it does not take its answer", self._who)
             self.line.abort()
         elif self.phase is Phase.HEAD:
             self._look_at_head(now)
@@ -239,9 +243,10 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, slug: str, detail: str) -> None:
         """Answer instead of the application, if nothing else is on its way to the client, and hang up."""
-        log.info("a client is cut off: %s", slug)
+        log.info("%s is cut off: %s", self._who, slug)
         if self._is_working:
-            speaking = self.phase is not Phase.BODY or self.cycle.response_started
+            # Of several requests in a row (a pipeline) the last is at hand here, and an earlier one is being answered.
+            speaking = self.phase is not Phase.BODY or self.cycle.response_started or self.pipeline
             self.cycle.disconnected = True  # for the application the client is gone
             self.cycle.message_event.set()
             if speaking:

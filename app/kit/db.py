@@ -291,11 +291,12 @@ UNTIL = "until"
 @contextmanager
 def _limited(connection: Connection) -> Iterator[None]:
     """Reading on SQLite ends after READ_SECONDS, as PostgreSQL ends a statement: nobody waits for the result any more."""
-    connection.info[UNTIL] = time.monotonic() + READ_SECONDS
+    info = connection.info  # a connection that broke has none any more
+    info[UNTIL] = time.monotonic() + READ_SECONDS
     try:
         yield
     finally:
-        connection.info.pop(UNTIL, None)
+        info.pop(UNTIL, None)
 
 
 # --- the unit of work -----------------------------------------------------------------------------------------------

@@ -223,6 +223,34 @@ def test_a_refused_request_leaves_the_connection_to_the_next_one(wire: Wire) -> 
             assert (refused_head.status, refused_head.header("connection")) == (415, None)
 
 
+GET = b"GET /v1/organizations/%s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+def test_requests_in_a_row_are_answered_in_a_row(wire: Wire) -> None:
+    with wire.connect() as connection:
+        row = b"".join(GET % slug for slug in (b"ilo", b"none", b"oecd"))
+        connection.sendall(row + (GET % b"ilo").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        told = end(connection)
+    assert [part[:3] for part in told.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404", b"200", b"200"]
+
+
+def test_a_broken_request_in_a_row_is_not_answered_in_the_middle_of_another_answer(wire: Wire) -> None:
+    broken = HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
+    for first in (b"GET /v1/changes HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n", GET % b"ilo"):
+        with wire.connect() as connection:
+            connection.sendall(first + broken)
+            assert end(connection).count(b"HTTP/1.1 400") == 0
+
+
+def test_an_offer_to_speak_another_protocol_is_passed_by(wire: Wire) -> None:
+    offer = [
+        ("Connection", "Upgrade, HTTP2-Settings"),
+        ("Upgrade", "h2c"),
+        ("HTTP2-Settings", "AAMAAABkAAQAoAAAAAIAAAAA"),
+    ]
+    assert wire.request("GET", "/v1/organizations/ilo", headers=offer).status == 200
+
+
 def test_trailers_add_no_header(wire: Wire) -> None:
     body = json.dumps({"name": "With trailers", "kind": "other"}).encode()
     trailers = b"0\r\nHost: evil.example\r\nChange-Reason: forged\r\n\r\n"
