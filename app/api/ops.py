@@ -8,6 +8,7 @@ import html
 import re
 from importlib.resources import files
 
+import msgspec
 import sqlalchemy as sa
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -88,9 +89,12 @@ def _page(title: str, body: str) -> Response:
 
 @router.get("/openapi.json", include_in_schema=False)
 async def openapi_json(request: Request) -> Response:
-    """The description of this API; `servers` names the prefix under which it was asked for."""
-    root = request.scope.get("root_path", "")
-    return JSONResponse({**request.app.openapi(), "servers": [{"url": root or "/"}]})
+    """The description of this API; `servers` names the prefix under which it was asked for. It is long: it is written once, or
+    whoever asked for it again and again would keep the server from everything else."""
+    kept, root = request.app.state.descriptions, request.scope.get("root_path", "")
+    if root not in kept:
+        kept[root] = msgspec.json.encode({**request.app.openapi(), "servers": [{"url": root or "/"}]})
+    return Response(kept[root], media_type="application/json")
 
 
 @router.get("/docs", include_in_schema=False)
@@ -131,5 +135,6 @@ def _docs_policy(page: bytes) -> str:
 
 
 def install(app: FastAPI) -> None:
+    app.state.descriptions = {}
     app.include_router(router)
     app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="assets")
