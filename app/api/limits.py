@@ -127,6 +127,7 @@ def caller(scope: Scope) -> str:
     return network(_address(scope))
 
 
+@functools.lru_cache(4096)
 def network(address: str) -> str:
     """The part of an address that is one customer's: an IPv6 client has a whole /64 to choose from."""
     parsed = _parsed(address)
