@@ -274,3 +274,11 @@ def test_refusals_name_the_prefix_under_which_the_registry_is_served(server: Ser
     app = create_app(Settings(database_url=server.fresh("seeded"), root_path="/registry"))
     with serving(app) as port:
         assert Wire(port).send(b"nonsense\r\n\r\n").json()["type"] == "/registry/problems/malformed-request"
+
+
+def test_a62_the_server_believes_no_proxy_by_itself_not_even_on_this_machine(server: Server) -> None:
+    app = create_app(Settings(database_url=server.fresh("seeded"), rate_limit=5))
+    with serving(app) as port:
+        forged = [[("X-Forwarded-For", f"10.1.0.{n}"), ("X-Forwarded-Proto", "https")] for n in range(100)]
+        told = [Wire(port).request("GET", "/livez", headers=headers).status for headers in forged]
+    assert told == [200] * 5 + [429] * 95
