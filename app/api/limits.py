@@ -63,6 +63,9 @@ class Quota:
     def __len__(self) -> int:
         return len(self._full_at)
 
+    def __contains__(self, caller: str) -> bool:
+        return caller in self._full_at
+
     def count(self, caller: str) -> Standing:
         """Count one event, unless there is no room for it."""
         standing = self.look(caller)
@@ -97,7 +100,7 @@ class RateLimit:
         TooMany."""
         if self._quota is None or (self._auto and _is_passed_on(scope)):
             return {}
-        standing = self._quota.count(caller(scope))
+        standing = self._count(self._quota, caller(scope), network(_address(scope)))
         headers = {
             "RateLimit-Policy": f'"default";q={self._quota.most};w={WINDOW:.0f}',
             "RateLimit": f'"default";r={standing.left};t={standing.more_in}',
@@ -105,6 +108,13 @@ class RateLimit:
         if not standing.allowed:
             raise too_many(f"{self._quota.most} requests a minute are allowed.", standing, headers)
         return headers
+
+    @staticmethod
+    def _count(quota: Quota, who: str, address: str) -> Standing:
+        """Who comes with a key for the first time is counted by address too: nobody gains by a new key for each request."""
+        if who not in quota and who != address and not (standing := quota.count(address)).allowed:
+            return standing
+        return quota.count(who)
 
 
 def _is_passed_on(scope: Scope) -> bool:

@@ -113,6 +113,14 @@ def test_a_key_is_counted_by_its_hash_wherever_it_comes_from_and_is_not_kept() -
         assert caller(scope_of(headers=[("Authorization", other)], client=FAR)) == FAR
 
 
+def test_a_new_key_for_each_request_gains_nothing_and_a_known_one_has_its_own_quota(watch: Watch) -> None:
+    limit = RateLimit(replace(SETTINGS, rate_limit=5), clock=watch)
+    keys = [[("Authorization", f"Bearer {n}")] for n in range(20)]
+    assert sum(counted(limit, 1, client=FAR, headers=key) for key in keys) == 5
+    assert counted(limit, 20, client=FAR, headers=keys[0]) == 4
+    assert counted(limit, 20, client="198.51.100.1", headers=keys[1]) == 4
+
+
 @pytest.mark.parametrize(
     ("address", "counted_as"),
     [
