@@ -24,7 +24,7 @@ from app.settings import Settings
 from tests.api.conftest import Make
 from tests.cases.refusals import refused
 from tests.support.asgi import Client, ask, scope_of
-from tests.support.wire import Answer
+from tests.support.wire import AUTHORIZED, Answer
 
 FAR = "203.0.113.7"
 LIST, ILO = "/v1/organizations", "/v1/organizations/ilo"
@@ -33,7 +33,7 @@ on_one_database = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 SOON: Any = 0.05
 """Seconds of a deadline that tests can wait for. (Settings take whole ones.)"""
 WRITTEN = json.dumps({"name": "Slow write", "kind": "other"}).encode()
-WRITES = [("Content-Type", "application/json")]
+WRITES = [("Content-Type", "application/json"), *AUTHORIZED.items()]
 
 
 def get(app: FastAPI, target: str, **request: Any) -> Answer:
@@ -266,7 +266,7 @@ def test_an_import_takes_the_time_that_it_needs(make: Make) -> None:
     rows = b"".join(
         json.dumps({"noun": "organizations", "name": f"Row {n}", "kind": "other"}).encode() + b"\n" for n in range(9)
     )
-    lines = [("Content-Type", "application/x-ndjson")]
+    lines = [("Content-Type", "application/x-ndjson"), *AUTHORIZED.items()]
 
     async def run() -> Answer:
         with database.engine.execution_options(writes=True).connect() as other:

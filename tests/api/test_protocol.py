@@ -18,12 +18,14 @@ from app.main import create_app
 from app.settings import Settings
 from tests.cases.refusals import refused
 from tests.conftest import Server, serving
-from tests.support.wire import JSON, Answer, Wire, chunk
+from tests.support.wire import AUTHORIZED, JSON, Answer, Wire, chunk
 
 PATIENCE = {"head_seconds": 0.4, "stall_seconds": 0.4, "linger_seconds": 0.3, "beat": 0.05}
 HURRY = 5.0
 """Seconds in which everything here must be over, on a slow machine too."""
-HEAD = b"POST /v1/organizations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+KEY = f"Authorization: {AUTHORIZED['Authorization']}\r\n".encode()
+POST = b"POST /v1/organizations HTTP/1.1\r\nHost: 127.0.0.1\r\n" + KEY
+HEAD = POST + b"Content-Type: application/json\r\n"
 pytestmark = pytest.mark.parametrize("server", ["sqlite"], indirect=True)  # no database has a part in this
 
 
@@ -180,18 +182,13 @@ def test_what_has_no_end_is_cut_at_its_limit_and_answered(
 
 def test_a64_who_sends_all_of_too_long_a_body_before_it_listens_hears_why_it_is_refused(wire: Wire) -> None:
     """A closed connection would be reset while the client still sends, and it would see nothing but that."""
-    for headers in ((), (("Connection", "close"),), (("Content-Encoding", "gzip"),)):
+    for header in (b"", b"Connection: close\r\n", b"Content-Encoding: gzip\r\n"):
         for size in (1_100_000, 11_000_000):
             with wire.connect() as connection:
-                named = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers)
-                connection.sendall(HEAD + named + b"Content-Length: %d\r\n\r\n" % size)
+                connection.sendall(HEAD + header + b"Content-Length: %d\r\n\r\n" % size)
                 for _ in range(size // 100_000):
                     connection.sendall(b" " * 100_000)
-                answer = wire.receive(connection)
-            status, slug = (
-                (415, "unsupported-media-type") if named.startswith(b"Content-E") else (413, "body-too-large")
-            )
-            refused(answer, status, slug)
+                refused(wire.receive(connection), 413, "body-too-large")
 
 
 def test_r19_too_long_a_body_is_refused_before_it_is_sent(wire: Wire) -> None:
@@ -207,7 +204,7 @@ def test_r19_too_long_a_body_is_refused_before_it_is_sent(wire: Wire) -> None:
 def test_what_follows_a_refused_body_is_no_request(wire: Wire) -> None:
     """Nor is a request that came in the same piece as the one after which the line is closed."""
     with wire.connect() as connection:
-        smuggled = b"DELETE /v1/organizations/ilo HTTP/1.1\r\nHost: 127.0.0.1\r\nIf-Match: *\r\n\r\n"
+        smuggled = b"DELETE /v1/organizations/ilo HTTP/1.1\r\nHost: 127.0.0.1\r\nIf-Match: *\r\n" + KEY + b"\r\n"
         connection.sendall(HEAD + b"Content-Length: 1048577\r\n\r\n" + b" " * 1_048_577 + smuggled)
         assert end(connection).count(b"HTTP/1.1 ") == 1
     assert wire.request("GET", "/v1/organizations/ilo").status == 200
@@ -216,7 +213,7 @@ def test_what_follows_a_refused_body_is_no_request(wire: Wire) -> None:
 def test_a_refused_request_leaves_the_connection_to_the_next_one(wire: Wire) -> None:
     with wire.connect() as connection:
         for _ in range(3):
-            connection.sendall(b"POST /v1/organizations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhello")
+            connection.sendall(POST + b"Content-Length: 5\r\n\r\nhello")
             head = b""
             while b"\r\n\r\n" not in head:
                 head += connection.recv(1)
