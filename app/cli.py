@@ -128,6 +128,8 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
     import uvicorn  # only here: the other commands start faster without it
 
+    from app.api import protocol
+
     if options.no_migrate:
         engine = make_engine(settings.database_url, pool_size=1)
         migrations.verify(engine, MIGRATIONS)
@@ -144,8 +146,8 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
         host=options.host,
         port=options.port,
         workers=options.workers,
-        server_header=False,
         timeout_graceful_shutdown=GRACE,
+        **protocol.options(settings),
     )
     return 0
 

@@ -10,10 +10,13 @@ from datetime import UTC, datetime
 
 from fastapi import FastAPI
 from pydantic import BaseModel
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.api import deprecations, openapi, ops, problems
 from app.api.crud import crud_router
 from app.api.deprecations import DEPRECATIONS, Deprecation
+from app.api.edge import Edge
+from app.api.limits import Failures, RateLimit, Slots
 from app.api.pulse import Pulse
 from app.api.v1 import (
     RESOURCES,
@@ -100,7 +103,11 @@ def create_app(
     app.state.schemas = SCHEMAS
     app.state.deprecations = deprecations.table(deprecated)
     app.state.verbs = Verbs(app)
-    app.state.pulse = Pulse(lambda: asyncio.wrap_future(app.state.database.submit_read(Transaction.sequence)))
+    app.state.pulse = Pulse(
+        lambda: asyncio.wrap_future(app.state.database.submit_read(Transaction.sequence)), most=settings.max_listeners
+    )
+    app.state.exports = Slots(settings.max_exports, "As many exports are being answered as this server takes at once.")
+    app.state.failures = Failures()
     problems.install(app)
     by_table = {resource.table.name: resource for resource in RESOURCES}
     for resource in RESOURCES:
@@ -109,6 +116,9 @@ def create_app(
         app.include_router(room.router)
     ops.install(app)
     app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)
+    app.add_middleware(Edge, settings=settings, rate=RateLimit(settings))
+    if settings.trusted_proxies:  # outermost: everything within, the log included, sees the client that the proxy saw
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -47,6 +48,57 @@ def path_prefix(given: str) -> str:
     return given
 
 
+AUTO = "auto"
+"""Of a limit: on, but for those who are better limited elsewhere."""
+
+
+def rate(given: str) -> int | str:
+    """Requests a minute; 0: no limit. Raises ValueError."""
+    if given == AUTO:
+        return AUTO
+    if not given.isascii() or not given.isdigit():
+        raise ValueError(f"must be a whole number (0: no limit) or {AUTO}")
+    return int(given)
+
+
+def names(given: str) -> tuple[str, ...]:
+    """A list with commas."""
+    return tuple(name for piece in given.split(",") if (name := piece.strip()))
+
+
+_HOST = re.compile(r"(\*\.)?[a-z0-9._-]+|\[[0-9a-f:.]+\]")
+_ORIGIN = re.compile(rf"https?://({_HOST.pattern})(:[0-9]+)?")
+
+
+def hosts(given: str) -> tuple[str, ...]:
+    """Names as the header Host has them, without a port; `*.example.org`: all names below. Raises ValueError."""
+    rule = "lists host names without scheme and port: registry.example.org,*.example.org"
+    return _each(given.lower(), _HOST.fullmatch, rule)
+
+
+def origins(given: str) -> tuple[str, ...]:
+    """Origins as browsers send them; `*`: all others, to read only. Raises ValueError."""
+    return _each(
+        given, lambda origin: origin == "*" or ("//*" not in origin and _ORIGIN.fullmatch(origin)),
+        "lists origins as browsers write them: https://example.org,https://localhost:8080; or *",
+    )  # fmt: skip
+
+
+def networks(given: str) -> tuple[str, ...]:
+    """Addresses and networks. Raises ValueError."""
+    return _each(given, ipaddress.ip_network, "lists addresses and networks: 10.0.0.7,192.168.0.0/16,fd00::/8")
+
+
+def _each(given: str, check: Callable[[str], object], rule: str) -> tuple[str, ...]:
+    for name in (found := names(given)):
+        try:
+            if not check(name):
+                raise ValueError(rule)
+        except ValueError:
+            raise ValueError(rule) from None
+    return found
+
+
 def setting(default: Any, about: str, reader: Reader = text, *, secret: bool = False) -> Any:
     """A setting: what it is when nothing is set, what it means to an operator, and how its text is read. A `secret` is never
     shown, and may be given as a file."""
@@ -72,6 +124,29 @@ class Settings:
     pool_size: int = setting(8, "database connections a worker keeps", whole)
     max_body_bytes: int = setting(1_048_576, "the longest request body that is read", whole)
     max_import_bytes: int = setting(268_435_456, "the longest file that is imported", whole)
+    max_query_bytes: int = setting(32_768, "the longest query string that is read; a cursor may take most of it", whole)
+    max_header_bytes: int = setting(32_768, "how long the headers of a request may be together", whole)
+    max_requests: int = setting(512, "requests that a worker works on at once; more are told to come again", whole)
+    max_exports: int = setting(4, "exports that a worker streams at once", whole)
+    max_listeners: int = setting(200, "clients that a worker keeps informed of changes at once (SSE)", whole)
+    deadline_seconds: int = setting(30, "how long a request may take until its answer begins", whole)
+    rate_limit: int | str = setting(
+        AUTO,
+        "requests a minute of one key or address, counted by each worker; `0`: no limit; `auto`: 1200, but not for this "
+        "machine nor behind a proxy",
+        rate,
+    )
+    cors_origins: tuple[str, ...] = setting(
+        (), "sites whose pages may use the registry, e.g. `https://example.org`; `*`: all may read", origins
+    )
+    trusted_hosts: tuple[str, ...] = setting(
+        (), "the names under which the registry is asked, e.g. `registry.example.org`; none: any", hosts
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        (),
+        "addresses and networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed",
+        networks,
+    )
     root_path: str = setting("", "the prefix under which a proxy serves the registry, e.g. `/registry`", path_prefix)
 
     @classmethod

@@ -25,6 +25,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 
+from app.api import protocol
 from app.api.pulse import Pulse
 from app.api.v1 import RESOURCES
 from app.auth import keys
@@ -189,10 +190,12 @@ def authorized(port: int) -> httpx.Client:
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[int]:
-    """Uvicorn on a free port of the loopback; yields the port."""
+def serving(app: Any, **patience: float) -> Iterator[int]:
+    """Uvicorn as `concord serve` runs it, on a free port of the loopback; yields the port. `patience`: other limits."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="critical", ws="none", server_header=False, timeout_graceful_shutdown=5)
+    settings = app.state.settings if isinstance(app, FastAPI) else Settings()
+    options = protocol.options(settings, **patience)
+    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=5, **options)
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

@@ -40,6 +40,28 @@ def test_a_module_says_what_it_is_for_and_http_stays_on_its_floor(module: Path) 
         assert not imported & {"fastapi", "starlette"}
 
 
+ASKING = {
+    "aiohttp", "ftplib", "http.client", "httpcore", "httpx", "imaplib", "poplib", "requests", "smtplib", "socket", "ssl",
+    "telnetlib", "urllib.request", "urllib3", "xmlrpc.client",
+}  # fmt: skip
+"""Modules with which a program asks other machines."""
+ASKERS = {"oidc.py"}
+"""The rooms that may, each an address that the operator has set and nobody else."""
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(HOME)))
+def test_a58_the_server_fetches_nothing_so_no_address_that_it_is_given_can_make_it(module: Path) -> None:
+    if module.name in ASKERS:
+        return
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    assert not {name for name in imported if name in ASKING or name.partition(".")[0] in ASKING}
+
+
 def test_no_committed_file_names_a_machine_or_a_package_index() -> None:
     hosts = ["py" + "pi.org", "python" + "hosted", "npm" + "js.org", "deb." + "debian.org"]
     places = re.compile(

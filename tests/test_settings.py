@@ -77,6 +77,45 @@ def test_a_secrets_file_that_is_not_there_is_said(name: str) -> None:
         Settings.from_environment({variable(name) + "_FILE": "/no/such/file"})
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "read"),
+    [
+        ("rate_limit", "auto", "auto"),
+        ("rate_limit", "0", 0),
+        ("rate_limit", "600", 600),
+        (
+            "cors_origins",
+            "https://example.org, http://localhost:8080,*",
+            ("https://example.org", "http://localhost:8080", "*"),
+        ),
+        ("cors_origins", "", ()),
+        (
+            "trusted_hosts",
+            "Registry.example.org,*.example.net,[::1]",
+            ("registry.example.org", "*.example.net", "[::1]"),
+        ),
+        ("trusted_proxies", "10.0.0.7,192.168.0.0/16,fd00::/8", ("10.0.0.7", "192.168.0.0/16", "fd00::/8")),
+    ],
+)
+def test_limits_and_lists_are_read_as_they_are_written(name: str, given: str, read: object) -> None:
+    assert getattr(Settings.from_environment({variable(name): given}), name) == read
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        *(("rate_limit", text) for text in ("", "-1", "1.5", "many", "AUTO", "²")),
+        *(("cors_origins", text) for text in ("example.org", "https://example.org/", "https://*.example.org", "null",
+                                              "https://user@example.org", "https://exämple.org")),
+        *(("trusted_hosts", text) for text in ("*", "https://example.org", "example.org:8000", "a b", "*.", "exämple.org")),
+        *(("trusted_proxies", text) for text in ("*", "localhost", "10.0.0.7/8", "300.0.0.1", "10.0.0.0/33")),
+    ],
+)  # fmt: skip
+def test_a_limit_or_a_list_that_cannot_be_read_is_refused(name: str, given: str) -> None:
+    with pytest.raises(ValueError, match=variable(name)):
+        Settings.from_environment({variable(name): given})
+
+
 def test_only_secrets_are_read_from_files() -> None:
     with pytest.raises(ValueError, match="CONCORD_POOL_SIZE_FILE is not a setting"):
         Settings.from_environment({"CONCORD_POOL_SIZE_FILE": "/dev/null"})
@@ -106,7 +145,8 @@ def test_each_setting_is_in_the_readme_with_its_default(name: str) -> None:
     row = next(line for line in (HOME / "README.md").read_text().splitlines() if f"| `{variable(name)}` |" in line)
     default = row.split("|")[2].strip().strip("`")
     value = FIELDS[name].default
-    assert default == (str(value).lower() if isinstance(value, bool) else str(value) or "none")
+    shown = str(value).lower() if isinstance(value, bool) else str(value)
+    assert default == ("none" if value in ("", ()) else shown)
 
 
 def test_the_seed_and_the_migrations_are_found_from_any_folder() -> None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import IO, Any
 
 from fastapi import Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.api import conditional, deps, negotiation
+from app.api.edge import take_time
+from app.api.limits import Slots
 from app.exchange import exports, workbooks
 from app.exchange.exports import Form, Lists, Part, State
 from app.kit import records, views
@@ -87,6 +90,36 @@ async def export(request: Request, lists: Lists, chosen: Format, form: Form | No
     }  # fmt: skip
     if conditional.unchanged(request, tag):
         return deps.not_modified(tag, negotiation.VARY)
+    slots: Slots = request.app.state.exports
+    slots.take()
+    try:
+        answer = await _export(request, lists, shown, form, headers)
+    except BaseException:
+        slots.give_back()
+        raise
+    if isinstance(answer, Export):
+        answer.ends_with(slots.give_back)
+    else:
+        slots.give_back()
+    return answer
+
+
+class Export(StreamingResponse):
+    """A stream that says when it is over: sent whole, broken, or left by its client."""
+
+    def ends_with(self, call: Callable[[], None]) -> None:
+        self._over = call
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._over()
+
+
+async def _export(
+    request: Request, lists: Lists, shown: State, form: Form | None, headers: Mapping[str, str]
+) -> Response:
     if form is None:
         await deps.reading(request, lambda tx: exports.part(exports.seen(tx, shown), *lists[0], exports.ndjson()))
         return await _workbook(request, lists, shown, headers)
@@ -95,10 +128,10 @@ async def export(request: Request, lists: Lists, chosen: Format, form: Form | No
     media_type = {**headers, "Content-Type": form.media_type}
     if request.scope.get("head"):
         return _without_length(media_type)
-    return StreamingResponse(_stream(form, first, parts), headers=media_type)
+    return Export(_stream(form, first, parts), headers=media_type)
 
 
-def _without_length(headers: dict[str, str]) -> Response:
+def _without_length(headers: Mapping[str, str]) -> Response:
     """The answer to HEAD: how long the stream would be is known when it ends."""
     response = Response(headers=headers)
     del response.headers["content-length"]
@@ -132,13 +165,14 @@ async def _stream(form: Form, first: Part, parts: AsyncIterator[Part]) -> AsyncI
 # --- workbooks --------------------------------------------------------------------------------------------------------
 
 
-async def _workbook(request: Request, lists: Lists, shown: State, headers: dict[str, str]) -> Response:
+async def _workbook(request: Request, lists: Lists, shown: State, headers: Mapping[str, str]) -> Response:
     """A workbook is a ZIP file whose parts refer to each other: it is made on disk, and then sent."""
     headers = {**headers, "Content-Type": workbooks.MEDIA_TYPE}
     if request.scope.get("head"):
         return _without_length(headers)
+    take_time(request)
     file = await asyncio.to_thread(_written, deps.database(request), lists, shown)
-    return StreamingResponse(_chunks(file), headers=headers)
+    return Export(_chunks(file), headers=headers)
 
 
 def _written(database: Database, lists: Lists, shown: State) -> IO[bytes]:

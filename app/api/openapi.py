@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import to_jsonable_python
 
 from app.api import components
-from app.api.problems import MEDIA_TYPE, TYPES, Problem
+from app.api.problems import MEDIA_TYPE, TYPES, Problem, ProblemType
 from app.auth.policy import OPEN, Permission, least_role
 from app.kit import views
 from app.kit.diff import Change
@@ -31,7 +31,9 @@ EXAMPLE_META = {
     "created_at": "2026-11-25T09:00:00Z",
     "updated_at": "2026-11-25T09:00:00Z",
 }
-READ = ("malformed-request", "unauthenticated", "invalid", "internal-error", "unavailable")
+EVERYWHERE = ("too-many-requests", "overloaded", "timed-out")
+"""What the edge may answer to anything. (What else it refuses, 408, 414, 421 and 431, no client meets that reads this.)"""
+READ = ("malformed-request", "unauthenticated", "invalid", "internal-error", "unavailable", *EVERYWHERE)
 WRITE = (*READ, "forbidden")
 CONDITIONAL_WRITE = (*WRITE, "conflict", "gone", "precondition-failed", "precondition-required")
 BODY = ("body-too-large", "unsupported-media-type")
@@ -44,6 +46,14 @@ MOVED = {
     "description": "It was merged into another record.",
     "headers": {"Location": {"description": "The same of that one.", "schema": {"type": "string", "format": "uri-reference"}}},
 }  # fmt: skip
+RETRY_AFTER = {"Retry-After": {"description": "Seconds until it is worth trying again.", "schema": {"type": "integer"}}}
+RATE_LIMIT = {
+    "RateLimit": {
+        "description": 'What is left: `"default";r=0;t=3`; `t`: seconds until there is more.', "schema": {"type": "string"},
+    },
+    "RateLimit-Policy": {"description": 'What is allowed: `"default";q=1200;w=60`.', "schema": {"type": "string"}},
+}  # fmt: skip
+HEADERS: Mapping[int, Mapping[str, Any]] = {429: RETRY_AFTER | RATE_LIMIT, 503: RETRY_AFTER}
 LINK = {"Link": {"description": 'The next page, `rel="next"` (RFC 8288).', "schema": {"type": "string"}}}
 
 IF_MATCH = {
@@ -67,19 +77,25 @@ CHANGE_REASON = {
 
 
 def problems(slugs: Iterable[str]) -> dict[int | str, dict[str, Any]]:
-    """The responses for these problem types, one a status."""
-    responses: dict[int | str, dict[str, Any]] = {}
-    for kind in sorted((TYPES[slug] for slug in slugs), key=lambda kind: kind.status):
-        example = {
-            "type": f"/problems/{kind.slug}",
-            "title": kind.title,
-            "status": kind.status,
-            "detail": kind.about,
-            "errors": [],
-        }
-        content = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}, "example": example}}
-        responses.setdefault(kind.status, {"description": f"{kind.title}.", "content": content})
-    return responses
+    """The responses for these problem types, one a status: with the titles of all, and an example of the first."""
+    by_status: dict[int, list[ProblemType]] = {}
+    for slug in dict.fromkeys(slugs):
+        by_status.setdefault(TYPES[slug].status, []).append(TYPES[slug])
+    return {status: _problem(by_status[status]) for status in sorted(by_status)}
+
+
+def _problem(kinds: Sequence[ProblemType]) -> dict[str, Any]:
+    kind = kinds[0]
+    example = {
+        "type": f"/problems/{kind.slug}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": kind.about,
+        "errors": [],
+    }
+    content = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}, "example": example}}
+    found = {"description": " ".join(f"{each.title}." for each in kinds), "content": content}
+    return found if kind.status not in HEADERS else {**found, "headers": dict(HEADERS[kind.status])}
 
 
 def text_body(examples: Mapping[str, str]) -> dict[str, Any]:
@@ -135,7 +151,8 @@ def operation(
     if body is not None:
         extra["requestBody"] = body
     return {
-        "operation_id": name, "summary": summary, "description": description, "responses": dict(responses),
+        "operation_id": name, "summary": summary, "description": description,
+        "responses": {**responses, **{code: found for code, found in problems(EVERYWHERE).items() if code not in responses}},
         "status_code": status, "response_model": None, "openapi_extra": extra,
     }  # fmt: skip
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
+import re
 from importlib.resources import files
 
+import msgspec
 import sqlalchemy as sa
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -85,16 +89,19 @@ def _page(title: str, body: str) -> Response:
 
 @router.get("/openapi.json", include_in_schema=False)
 async def openapi_json(request: Request) -> Response:
-    """The description of this API; `servers` names the prefix under which it was asked for."""
-    root = request.scope.get("root_path", "")
-    return JSONResponse({**request.app.openapi(), "servers": [{"url": root or "/"}]})
+    """The description of this API; `servers` names the prefix under which it was asked for. It is long: it is written once, or
+    whoever asked for it again and again would keep the server from everything else."""
+    kept, root = request.app.state.descriptions, request.scope.get("root_path", "")
+    if root not in kept:
+        kept[root] = msgspec.json.encode({**request.app.openapi(), "servers": [{"url": root or "/"}]})
+    return Response(kept[root], media_type="application/json")
 
 
 @router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
     """Swagger UI. Its files come from an installed package, so that it works without a network."""
     assets = deps.path(request, ASSETS)
-    return get_swagger_ui_html(
+    page = get_swagger_ui_html(
         openapi_url=deps.path(request, "/openapi.json"),
         title="Concord",
         swagger_js_url=f"{assets}/swagger-ui-bundle.js",
@@ -109,8 +116,25 @@ async def docs(request: Request) -> Response:
             "defaultModelsExpandDepth": 0,  # a hundred operations: first the nouns
         },
     )
+    page.headers["Content-Security-Policy"] = _docs_policy(bytes(page.body))
+    return page
+
+
+_INLINE = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+
+
+def _docs_policy(page: bytes) -> str:
+    """What Swagger UI needs: its own files, the one script that is written into the page (by its hash), the styles that it
+    sets, pictures that it holds as data, and the registry."""
+    hashes = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _INLINE.findall(page)]
+    scripts = " ".join(f"'sha256-{found}'" for found in hashes)
+    return (
+        f"default-src 'none'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 def install(app: FastAPI) -> None:
+    app.state.descriptions = {}
     app.include_router(router)
     app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="assets")

@@ -53,6 +53,8 @@ TYPES: dict[str, ProblemType] = {
         ProblemType("method-not-allowed", 405, "Method not allowed", "The header Allow lists what this address understands."),
         ProblemType("not-acceptable", 406, "Not in this form",
             "Accept names no form that this address has. `offered` lists those that it has."),
+        ProblemType("request-timeout", 408, "The request did not come in time",
+            "Its headers, or a part of its body, took too long to arrive. Send it again, on a new connection."),
         ProblemType("conflict", 409, "Conflict with another record",
             "A name, identifier or slug is taken (`existing`), or the record is still in use (`used_by`)."),
         ProblemType("gone", 410, "Withdrawn",
@@ -61,17 +63,33 @@ TYPES: dict[str, ProblemType] = {
             "It is no longer the version that If-Match names. `version` is the current one, `changed` lists the fields that "
             "others wrote since. Read it again, apply your change, and send it with the new ETag."),
         ProblemType("body-too-large", 413, "Body too large", "The request body is longer than this registry reads."),
+        ProblemType("uri-too-long", 414, "The query is too long",
+            "The part of the address behind the question mark is longer than this registry reads. What takes many values can "
+            "mostly be sent in a body, or asked in several requests."),
         ProblemType("unsupported-media-type", 415, "Unsupported media type",
             "Bodies are JSON: application/json, and for PATCH also application/merge-patch+json (RFC 7396), in UTF-8."),
+        ProblemType("misdirected-request", 421, "Not a name of this registry",
+            "The host that was asked for is none of the names under which this registry answers. Its operator lists them."),
         ProblemType("invalid", 422, "The request breaks a rule",
             "It can be read, and a field or parameter has a value that is not allowed. `errors` lists every one."),
         ProblemType("precondition-required", 428, "Say which version you mean",
             "PUT, PATCH and DELETE need If-Match with the ETag last seen, so that no update is lost. `*`: whatever is there."),
+        ProblemType("too-many-requests", 429, "Too many requests",
+            "This key, or this address, asks more often than the registry allows. Nothing was changed. Retry-After says after "
+            "how many seconds to go on; `RateLimit` says with each answer what is left."),
+        ProblemType("headers-too-large", 431, "The headers are too long",
+            "There are more of them, or they are longer, than this registry reads."),
         ProblemType("internal-error", 500, "An error of the registry",
             "Not the request's fault. The `error_id` finds it in the server's log. The write was not stored."),
         ProblemType("unavailable", 503, "The database does not answer",
             "Try again after Retry-After seconds. Nothing was changed by this request, unless it was lost while being stored; "
             "reading the record tells."),
+        ProblemType("overloaded", 503, "Too much at once",
+            "The registry is answering as many requests, exports or listeners as it can. This one was not begun, and changed "
+            "nothing. Try again after Retry-After seconds."),
+        ProblemType("timed-out", 503, "Not answered in time",
+            "The work took too long and was given up. A write may still have been stored: read the record before sending it "
+            "again. Try again after Retry-After seconds; ask for less, if it happens again."),
     )
 }  # fmt: skip
 
@@ -88,10 +106,16 @@ MAPPING: dict[type[RegistryError], str] = {
     errors.Stale: "precondition-failed",
     errors.Invalid: "invalid",
     errors.PreconditionMissing: "precondition-required",
+    errors.TooMany: "too-many-requests",
+    errors.Busy: "overloaded",
     errors.Unavailable: "unavailable",
 }
 _OF_STATUS = {row.status: slug for slug, row in reversed(TYPES.items())}
-_HEADERS = {"unavailable": {"Retry-After": "1"}}
+_HEADERS = {
+    "unavailable": {"Retry-After": "1"},
+    "overloaded": {"Retry-After": "1"},
+    "timed-out": {"Retry-After": "5"},
+}
 
 
 class ProblemError(BaseModel):
@@ -137,13 +161,9 @@ def problem(
     status: int | None = None,
 ) -> Response:
     """The response for a problem of type `slug`."""
-    kind = TYPES[slug]
     root = _outside(request)["root_path"]
-    body = {
-        "type": f"{root}/problems/{slug}",
-        "title": kind.title,
-        "status": status or kind.status,
-        "detail": detail,
+    status = status or TYPES[slug].status
+    shown = {
         "instance": request.url.path,
         "errors": [
             {
@@ -161,10 +181,25 @@ def problem(
         **(extra or {}),
     }
     return Response(
-        _utf8(body),
-        status or kind.status,
+        document(TYPES[slug], detail, root, status=status, extra=shown),
+        status,
         {"Cache-Control": "no-store", **_HEADERS.get(slug, {}), **(headers or {})},
         MEDIA_TYPE,
+    )
+
+
+def document(
+    kind: ProblemType, detail: str, root: str, *, status: int | None = None, extra: Mapping[str, Any] | None = None
+) -> bytes:
+    """A problem as RFC 9457 writes it. `root`: the prefix of the registry's addresses."""
+    return _utf8(
+        {
+            "type": f"{root}/problems/{kind.slug}",
+            "title": kind.title,
+            "status": status or kind.status,
+            "detail": detail,
+            **(extra or {"errors": []}),
+        }
     )
 
 

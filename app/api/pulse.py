@@ -9,28 +9,29 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from app.kit.errors import Unavailable
+from app.kit.errors import Busy, Unavailable
 
 BEAT = 0.5
 """Seconds between two looks at the clock."""
 MOST = 200
-"""So many may wait at once in a process."""
+"""So many may wait at once in a process, if nothing else is set."""
 
 
 class Pulse:
     """The registry's sequence as it moves. `look` asks the database for it."""
 
-    def __init__(self, look: Callable[[], Awaitable[int]], *, beat: float = BEAT) -> None:
+    def __init__(self, look: Callable[[], Awaitable[int]], *, beat: float = BEAT, most: int = MOST) -> None:
         self.look = look
+        self._most = most
         self._beat = beat
         self._waiting = 0
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def insist_on_room(self) -> None:
-        """Raises Unavailable where too many listen already."""
-        if self._waiting >= MOST:
-            raise Unavailable(f"{MOST} clients are listening already. Ask again later, or ask for pages.")
+        """Raises Busy where too many listen already."""
+        if self._waiting >= self._most:
+            raise Busy(f"{self._most} clients are listening already. Ask again later, or ask for pages.")
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:

@@ -62,7 +62,7 @@ class VerbsLayer:
             await self._app(scope, receive, send)
             return
         if self._root:
-            scope = self._under_prefix(scope)
+            scope = under_prefix(scope, self._root)
         if scope["method"] == "HEAD":
             scope, send = {**scope, "method": "GET", "head": True}, _without_body(send)
         try:
@@ -77,12 +77,13 @@ class VerbsLayer:
         else:
             await self._app(scope, receive, send)
 
-    def _under_prefix(self, scope: Scope) -> Scope:
-        """The path with the prefix exactly once, whether the proxy has stripped it or not (ASGI wants it in `path`)."""
-        path: str = scope["path"]
-        if path != self._root and not path.startswith(self._root + "/"):
-            path = self._root + path
-        return {**scope, "path": path, "root_path": self._root}
+
+def under_prefix(scope: Scope, root: str) -> Scope:
+    """The path with the prefix `root` exactly once, whether the proxy has stripped it or not (ASGI wants it in `path`)."""
+    path: str = scope["path"]
+    if path != root and not path.startswith(root + "/"):
+        path = root + path
+    return {**scope, "path": path, "root_path": root}
 
 
 def _allow(verbs: list[str]) -> list[tuple[bytes, bytes]]:

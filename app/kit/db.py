@@ -7,6 +7,7 @@ handed out, and run again as a whole when another writer got in between. Reads a
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import random
 import sqlite3
@@ -251,7 +252,9 @@ def _sqlite_engine(url: URL, pool_size: int) -> sa.Engine:
     engine = sa.create_engine(url, poolclass=sa.QueuePool, pool_size=pool_size, max_overflow=1, pool_timeout=3)
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    def prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+        # SQLite has no statement_timeout: now and then it asks whether to go on.
+        connection.set_progress_handler(lambda: time.monotonic() > entry.info.get(UNTIL, math.inf), 1_000_000)
         connection.isolation_level = None  # BEGIN is ours: the driver's comes too late
         cursor = connection.cursor()
         for pragma in SQLITE_PRAGMAS:
@@ -279,6 +282,21 @@ def _postgresql_engine(url: URL, pool_size: int) -> sa.Engine:
         pool_timeout=3,
         connect_args={"connect_timeout": 2, "options": f"{limits} {given}" if given else limits},
     )
+
+
+READ_SECONDS = 30.0
+UNTIL = "until"
+
+
+@contextmanager
+def _limited(connection: Connection) -> Iterator[None]:
+    """Reading on SQLite ends after READ_SECONDS, as PostgreSQL ends a statement: nobody waits for the result any more."""
+    info = connection.info  # a connection that broke has none any more
+    info[UNTIL] = time.monotonic() + READ_SECONDS
+    try:
+        yield
+    finally:
+        info.pop(UNTIL, None)
 
 
 # --- the unit of work -----------------------------------------------------------------------------------------------
@@ -396,7 +414,7 @@ class Database:
         return self._persist(lambda: self._write_once(work, author, dry_run=dry_run))
 
     def _read_once(self, work: Work[T]) -> T:
-        with self._reading.connect() as connection:
+        with self._reading.connect() as connection, _limited(connection):
             return work(Transaction(connection, self.clock(), Author("nobody")))
 
     def _write_once(self, work: Work[T], author: Author, *, dry_run: bool) -> T:

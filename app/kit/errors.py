@@ -92,5 +92,13 @@ class Unavailable(RegistryError):
     """The database does not answer, or not in time: try again later."""
 
 
+class Busy(Unavailable):
+    """Too much is going on at once: this is refused before anything is done."""
+
+
+class TooMany(RegistryError):
+    """The caller asks too often. `extra["headers"]` says when to come again."""
+
+
 class Again(Exception):
     """Another writer was faster: the unit of work runs the whole function once more, on what it now finds."""

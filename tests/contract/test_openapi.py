@@ -137,6 +137,12 @@ def test_every_tag_and_every_parameter_is_described(document: Json) -> None:
     assert bare == []
 
 
+def test_every_operation_says_that_it_may_be_too_much(document: Json) -> None:
+    for _, _, operation in operations(document):
+        for status in ("429", "503"):
+            assert "Retry-After" in operation["responses"][status]["headers"], operation["operationId"]
+
+
 def test_every_operation_says_what_it_answers_to_a_request_that_it_cannot_read(document: Json) -> None:
     assert [o["operationId"] for _, _, o in operations(document) if "400" not in o["responses"]] == []
 

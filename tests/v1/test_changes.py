@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from xml.etree import ElementTree as Xml
 
 import httpx
-import pytest
+from fastapi import FastAPI
 
-from app.api import pulse
+from app.api.pulse import Pulse
 from tests.support.answers import Json, problem, walk
 from tests.support.builders import instrument, organization, patch, withdraw
 
@@ -100,10 +100,8 @@ def test_what_cannot_be_streamed_is_told_as_a_problem(client: httpx.Client) -> N
     assert client.head("/v1/changes", headers=STREAM).headers["content-type"].startswith("text/event-stream")
 
 
-def test_a_process_that_has_no_room_for_listeners_says_so(
-    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pulse, "MOST", 0)
+def test_a_process_that_has_no_room_for_listeners_says_so(client: httpx.Client, app: FastAPI) -> None:
+    app.state.pulse = Pulse(app.state.pulse.look, most=0)
     refused = client.get("/v1/changes", headers=STREAM)
     assert problem(client, refused, 503)
     assert refused.headers["retry-after"]

@@ -430,7 +430,7 @@ def test_a_picture_is_self_contained_described_and_the_same_each_time(registry: 
     assert not re.search(rb"href|url\((?!#)|@import|javascript|\son\w+=", answer.content)
     assert "prefers-color-scheme:dark" in words(root)
     policy = answer.headers["content-security-policy"]
-    assert policy == f"default-src 'none'; style-src '{svg.STYLE_HASH}'"
+    assert policy == f"default-src 'none'; style-src '{svg.STYLE_HASH}'; frame-ancestors 'none'"
     assert registry.get(f"/v1/graph?{query}&format=svg".replace("?&", "?")).content == answer.content
 
 

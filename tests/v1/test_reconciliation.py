@@ -655,7 +655,9 @@ def test_a_preview_holds_what_the_record_says_as_text_and_loads_nothing(client: 
                  identifiers=[{"scheme": "ror", "value": evil}])  # fmt: skip
     shown = client.get(f"{HERE}/preview?id=evil")
     assert shown.status_code == 200
-    assert re.fullmatch(r"default-src 'none'; style-src 'sha256-[^']+'", shown.headers["content-security-policy"])
+    assert re.fullmatch(
+        r"default-src 'none'; style-src 'sha256-[^']+'; frame-ancestors \*", shown.headers["content-security-policy"]
+    )
     assert set(re.findall(r"<(\w+)", shown.text)) == {
         "html", "head", "meta", "title", "style", "body", "h1", "a", "p", "dl", "dt", "dd",
     }  # fmt: skip

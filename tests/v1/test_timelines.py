@@ -241,7 +241,8 @@ def test_a_picture_is_self_contained_described_and_the_same_each_time(registry: 
     root = Xml.fromstring(answer.content)  # noqa: S314
     assert (root.get("role"), [child.tag.removeprefix(SVG) for child in root][:2]) == ("img", ["title", "desc"])
     assert not re.search(rb"href|url\((?!#)|@import|javascript|<script|\son\w+=", answer.content)
-    assert answer.headers["content-security-policy"] == f"default-src 'none'; style-src '{svg.STYLE_HASH}'"
+    policy = answer.headers["content-security-policy"]
+    assert policy == f"default-src 'none'; style-src '{svg.STYLE_HASH}'; frame-ancestors 'none'"
     assert registry.get("/v1/timeline?format=svg").content == answer.content
     told = " ".join(root.itertext())
     found = registry.get("/v1/timeline").json()

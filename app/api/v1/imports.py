@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic_core import PydanticCustomError
 
 from app.api import deps, openapi
+from app.api.edge import take_time
 from app.api.strict import JSON, StrictRoute, WrongMediaType, read_body
 from app.api.v1 import RESOURCES
 from app.exchange import files, imports
@@ -139,6 +140,7 @@ async def import_records(request: Request) -> Response:
     kind, charset = _media_type(request)
     noun = _noun(query, kind)
     body = await read_body(request, deps.settings(request).max_import_bytes)
+    take_time(request)
     file = await asyncio.to_thread(_read, body, kind, noun, charset, query)
     wish = Wish(query.mode, query.key, query.atomic)
     try:

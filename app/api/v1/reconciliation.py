@@ -55,7 +55,9 @@ class SharedRoute(StrictRoute):
 router = APIRouter(prefix=HERE, tags=["registry"], route_class=SharedRoute)
 NOUNS = {resource.plural: resource for resource in RESOURCES}
 HTML = "text/html"
-HTML_HEADERS = {"Content-Security-Policy": f"default-src 'none'; style-src '{entities.STYLE_HASH}'"}
+HTML_HEADERS = {
+    "Content-Security-Policy": f"default-src 'none'; style-src '{entities.STYLE_HASH}'; frame-ancestors *",  # it is a preview
+}
 VERSIONS = ["0.2"]
 SIZE = {"width": 430, "height": 300}
 """Of a preview, in pixels."""
