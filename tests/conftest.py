@@ -26,6 +26,7 @@ from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 
 from app.api import protocol
+from app.api.limits import Failures
 from app.api.pulse import Pulse
 from app.api.v1 import RESOURCES
 from app.auth import keys
@@ -225,6 +226,7 @@ def registry(http: httpx.Client, app: FastAPI, seeded: Database) -> Iterator[htt
 def _serving(http: httpx.Client, app: FastAPI, database: Database) -> Iterator[httpx.Client]:
     unused: Any = app.state.database
     app.state.database = database
+    app.state.failures = Failures()  # what other tests tried is forgotten
     app.state.pulse = Pulse(app.state.pulse.look)  # one that has looked at another database knows its numbers
     yield http
     app.state.database = unused

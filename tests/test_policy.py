@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
+from app.api.limits import FAILURES
 from app.api.strict import StrictRoute
 from app.api.v1 import RESOURCES
 from app.auth import keys, policy
@@ -230,6 +231,14 @@ def test_a_key_in_the_query_string_is_refused(client: httpx.Client, name: str) -
     body = problem(client, client.get("/v1/organizations", params={name: "concord_x"}), 400)
     assert body["type"] == "/problems/unknown-parameter"
     assert "concord_x" not in str(body)
+
+
+def test_an_address_that_tries_many_keys_is_told_to_wait_and_a_good_key_is_let_in(client: httpx.Client) -> None:
+    guesses = [client.get("/v1/organizations", headers={"Authorization": f"Bearer guess-{n}"}) for n in range(FAILURES + 2)]
+    assert [answer.status_code for answer in guesses] == [401] * FAILURES + [429] * 2
+    problem(client, guesses[-1], 429)
+    assert 1 <= int(guesses[-1].headers["retry-after"]) <= 60
+    assert client.get("/v1/organizations").status_code == 200
 
 
 def test_what_needs_no_key_looks_at_none(client: httpx.Client) -> None:

@@ -22,7 +22,7 @@ _BEARER = re.compile(r"bearer +([\x21-\x7e]{1,8000})", re.IGNORECASE | re.ASCII)
 
 async def admit(request: Request, permission: Permission | None) -> None:
     """Let the caller of `request` in, who is then `request.state.caller`. None: the route is open to anybody, and no key is
-    looked at. Raises Unauthenticated (401), Forbidden (403)."""
+    looked at. Raises Unauthenticated (401), Forbidden (403), TooMany (429)."""
     if permission is None:
         request.state.caller = ANYBODY
         return
@@ -54,8 +54,17 @@ async def _caller(request: Request) -> Caller:
     database: Database = request.app.state.database
     found = await asyncio.wrap_future(database.submit_read(lambda tx: keys.find(tx, secret)))
     if found is None:
+        _count_failure(request)
         raise _unauthenticated("No key has this secret, or it was revoked, or has expired.", "invalid_token")
     return found
+
+
+def _count_failure(request: Request) -> None:
+    """Raises TooMany for an address that has failed too often. A good key is let in all the same: it was looked up first, and
+    may share the address with whoever fails."""
+    address = request.client.host if request.client else ""
+    request.app.state.failures.insist(address)
+    request.app.state.failures.count(address)
 
 
 def _unauthenticated(detail: str, error: str) -> Unauthenticated:

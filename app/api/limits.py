@@ -180,7 +180,7 @@ class Failures:
         self._quota = Quota(most, clock=clock)
 
     def insist(self, address: str) -> None:
-        """Raises TooMany where this address has failed too often. Ask before a key is looked up."""
+        """Raises TooMany where this address has failed too often."""
         standing = self._quota.look(network(address))
         if not standing.allowed:
             raise too_many("This address has tried too many keys that are none.", standing)
