@@ -22,7 +22,8 @@ from app.exchange.exports import Form
 from app.exchange.imports import File, ImportMode, Problem, Wish
 from app.kit import backfill, migrations, records
 from app.kit.collector import resting
-from app.kit.db import Author, Transaction, make_engine
+from app.kit.db import Author, Transaction
+from app.kit.engines import make_engine
 from app.kit.errors import RegistryError
 from app.kit.fields import AsOfQuery
 from app.kit.resource import Resource
@@ -263,9 +264,9 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
         migrations.verify(database.engine, MIGRATIONS)
         with _bar(None) as bar, _in_place(options.file) as file:
             if chosen == "xlsx":
-                exports.write_workbook(database, lists, file, progress=bar.update)
+                exports.write_workbook(database.read, lists, file, progress=bar.update)
             else:
-                exports.write(database, lists, file, _form(chosen, nouns), bar.update)
+                exports.write(database.read, lists, file, _form(chosen, nouns), bar.update)
     finally:
         database.close()
     return 0

@@ -48,7 +48,9 @@ class Settings:
         "where the registry is kept: `sqlite:///file` or `postgresql://user@host/name`",
         secret=True,
     )
+    replica_url: str = setting("", "a streaming replica of that PostgreSQL, to read from", secret=True)
     pool_size: int = setting(8, "database connections a worker keeps", whole)
+    max_waiting: int = setting(500, "requests that may wait for a connection; more are refused at once (503)", whole)
     max_body_bytes: int = setting(1_048_576, "the longest request body that is read", whole)
     max_import_bytes: int = setting(268_435_456, "the longest file that is imported", whole)
     root_path: str = setting("", "the prefix under which a proxy serves the registry, e.g. `/registry`", path_prefix)

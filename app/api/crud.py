@@ -221,7 +221,7 @@ async def _with_warnings(request: Request, resource: Resource[Any], data: Any, s
     if resource.warned is None:
         return stored
     warned = resource.warned
-    found = await deps.reading(request, lambda tx: warned(tx, data, stored.slug))
+    found = await deps.reading(request, lambda tx: warned(tx, data, stored.slug), primary=True)
     return (
         replace(stored, body=stored.body[:-1] + b',"warnings":' + msgspec.json.encode(found) + b"}")
         if found

@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from app.api import sequences
 from app.api.conditional import etag
 from app.kit import errors
 from app.kit.errors import Fault, RegistryError
@@ -159,7 +160,7 @@ def problem(
     return Response(
         _utf8(body),
         status or kind.status,
-        {"Cache-Control": "no-store", **_HEADERS.get(slug, {}), **(headers or {})},
+        {"Cache-Control": "no-store", **sequences.shown(request), **_HEADERS.get(slug, {}), **(headers or {})},
         MEDIA_TYPE,
     )
 
