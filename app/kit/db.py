@@ -515,7 +515,7 @@ class Writer:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the database is closed")
-            self._queue.enter(future, free=self.MOST)
+            self._queue.enter(future)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="concord-writer", daemon=True)
                 self._thread.start()

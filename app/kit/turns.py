@@ -59,12 +59,17 @@ class Queue:
             for future in late:
                 if future.set_running_or_notify_cancel():
                     future.set_exception(Unavailable(LATE))
+            with self._lock:
+                if not self._waiting:
+                    self._watch = None
+                    return
 
     def close(self) -> None:
         """Those who wait now may wait as long as it takes."""
         self._closed.set()
-        if self._watch is not None:
-            self._watch.join()
+        watch = self._watch
+        if watch is not None:
+            watch.join()
 
 
 class Turns:
