@@ -101,9 +101,7 @@ def test_several_that_migrate_at_once_do_it_once(own: Postgres, pooled: int) -> 
     assert own.run("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
 
 
-def test_clients_that_share_few_sessions_lose_nothing(
-    http: httpx.Client, app: FastAPI, database: Database
-) -> None:
+def test_clients_that_share_few_sessions_lose_nothing(http: httpx.Client, app: FastAPI, database: Database) -> None:
     client = next(serving := _serving(http, app, database))
 
     def write_and_read(n: int) -> list[int]:
@@ -119,7 +117,9 @@ def test_clients_that_share_few_sessions_lose_nothing(
     next(serving, None)
 
 
-def test_the_limits_hold_within_each_transaction_and_nowhere_else(own: Postgres, pooled: int, database: Database) -> None:
+def test_the_limits_hold_within_each_transaction_and_nowhere_else(
+    own: Postgres, pooled: int, database: Database
+) -> None:
     def limits(tx: Transaction) -> list[Any]:
         names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "TimeZone")
         return [tx.connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names]

@@ -180,7 +180,7 @@ def test_warnings_of_a_write_come_from_where_it_was_stored(client: httpx.Client,
 
 @pytest.mark.parametrize("number", ["-1", "x", "1.0", "01", "1, 2", "9" * 19, "\u0661".encode().decode("latin-1")])
 def test_a_number_that_cannot_be_read_is_refused(registry: httpx.Client, number: str) -> None:
-    answer = registry.get("/v1/organizations", headers={HEADER: number.encode("latin-1")})  # type: ignore[dict-item]
+    answer = registry.get("/v1/organizations", headers=[(HEADER.encode(), number.encode("latin-1"))])
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["parameter"] == HEADER
 

@@ -43,15 +43,14 @@ async def reading(
     work: Work[T],
     as_of: int | date | datetime | None = None,
     *,
-    primary: bool = False,
     at_least: int = 0,
 ) -> T:
     """Run `work` on a snapshot, on another thread: one hop for the whole request. With `as_of`: on the registry as it
-    stood then. Where there is a replica it may be that one's, unless `primary` is asked for, or a state of `at_least` this
-    number; never one that is older than what the client has seen.
+    stood then. Where there is a replica it may be that one's, but never a state before the number `at_least`, or one that
+    is older than what the client has seen.
     Raises Invalid for a point that lies ahead, Malformed for an unreadable Registry-Sequence, Unavailable."""
     there, seen = database(request), sequences.seen(request)
-    newest = primary or seen.newer or (there.replica is not None and _is_recent(as_of, there.clock()))
+    newest = seen.newer or (there.replica is not None and _is_recent(as_of, there.clock()))
     least = max(at_least, seen.number, as_of if isinstance(as_of, int) else 0)
     passed: list[Transaction] = []
 

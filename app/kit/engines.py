@@ -49,6 +49,7 @@ CONNECT = {
     "keepalives_count": 3,
     "tcp_user_timeout": 4000,
 }
+DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
 POOL_TIMEOUT = 2.5
 READ_ONLY = "25006"
 TURNED_AWAY = frozenset({READ_ONLY, "57P01", "57P02", "57P03", "57P05", "25P03", "25P04"})
@@ -58,26 +59,26 @@ took its place). The whole pool is given up, so that the next connection finds w
 
 def make_engine(url: str | URL, *, pool_size: int, limits: Mapping[str, str] = LIMITS) -> sa.Engine:
     """An engine for `sqlite:///file` or `postgresql://…` (psycopg 3)."""
-    parsed = _parsed(url)
-    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
-        return _sqlite_engine(parsed, pool_size)
-    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
-        return _postgresql_engine(parsed, pool_size, limits)
-    raise ValueError(f"Concord runs on SQLite and PostgreSQL (with psycopg), not on {parsed.drivername!r}")
+    address = parsed(url)
+    if address.get_backend_name() == "sqlite":
+        return _sqlite_engine(address, pool_size)
+    return _postgresql_engine(address, pool_size, limits)
 
 
-def _parsed(url: str | URL) -> URL:
-    """Raises ValueError that repeats nothing of the address: a password with an unescaped @ ends up in any part."""
+def parsed(url: str | URL) -> URL:
+    """An address, read. Raises ValueError that repeats nothing of it: a password with an unescaped @ ends up in any part."""
     try:
-        parsed = make_url(url)
+        address = make_url(url)
     except (exc.ArgumentError, ValueError):
-        parsed = None
-    if parsed is None or "@" in (parsed.host or ""):
+        address = None
+    if address is None or "@" in (address.host or ""):
         raise ValueError(
             "The database's address cannot be read. It is sqlite:///file or postgresql://user:password@host:port/name; "
             "in the password write @ as %40 and % as %25."
         )
-    return parsed
+    if address.drivername not in DRIVERS:
+        raise ValueError(f"Concord runs on SQLite and PostgreSQL (with psycopg), not on {address.drivername!r}")
+    return address
 
 
 def _sqlite_engine(url: URL, pool_size: int) -> sa.Engine:

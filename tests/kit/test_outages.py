@@ -1,4 +1,4 @@
-"""What a client sees while PostgreSQL restarts, changes place, hangs or refuses: 2xx, or 503 with Retry-After; then 2xx again."""
+"""What a client sees while PostgreSQL restarts, changes place, hangs or refuses: 2xx, or 503 with Retry-After, then 2xx."""
 
 from __future__ import annotations
 
@@ -165,9 +165,8 @@ def test_a_server_without_a_free_session_refuses(client: httpx.Client, own: Post
     own.run("ALTER DATABASE registry CONNECTION LIMIT 0")
     own.run("CREATE ROLE guest LOGIN")
     url = own.url().replace("postgres@", "guest@")
-    with closing(records.open_database(url, pool_size=2)) as guest:
-        with pytest.raises(Unavailable):
-            guest.read(lambda tx: tx.sequence())
+    with closing(records.open_database(url, pool_size=2)) as guest, pytest.raises(Unavailable):
+        guest.read(lambda tx: tx.sequence())
     own.run("ALTER DATABASE registry CONNECTION LIMIT -1")
     own.run("DROP ROLE guest")
 
@@ -223,7 +222,7 @@ def test_a_serialization_failure_is_tried_again(database: Database) -> None:
                 tx.connection.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$")
             return len(turns)
 
-        assert submit(work).result(20) == 3  # type: ignore[no-untyped-call]
+        assert submit(work).result(20) == 3
 
 
 # --- the line falls silent --------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a caller may rely on when there is more to do than can be done: some wait a little, the others are told at once (A47)."""
+"""What a caller may rely on when there is more to do than can be done: some wait, the others are told at once (A47)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ from app.kit.turns import Queue, Turns
 from tests.conftest import TESTER, Server, _serving
 
 LONG = 20
-
-
 
 
 class Gate:
