@@ -31,7 +31,10 @@ class Seen:
 
 def seen(request: Request) -> Seen:
     """What the headers Registry-Sequence and If-None-Match tell. Raises Malformed for a Registry-Sequence that is no number."""
-    numbers, newer = [0], False
+    numbers, newer = (
+        [request.scope.get("state", {}).get("sequence", 0)],
+        False,
+    )  # what this very request was told before
     given = ", ".join(request.headers.getlist(HEADER))
     if given:
         if not _NUMBER.fullmatch(given):

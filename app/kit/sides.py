@@ -26,6 +26,8 @@ BEAT = 0.25
 """Seconds between two looks."""
 LONG = 1.5
 """Seconds on a line after which somebody knocks. With the two that a knock may take, a request is answered within five."""
+QUIET = 1.0
+"""Seconds between two knocks while all is well: a long import is no reason for more."""
 log = logging.getLogger("concord")
 
 
@@ -41,15 +43,18 @@ class Side:
         self._writing = self.engine.execution_options(**{"for": "write"})
         self._lines: dict[int, tuple[Any, float]] = {}  # the sessions that are used now, and since when
         self._lock = threading.Lock()
+        self._quiet_until = 0.0
         self.looks: tuple[Callable[[], None], ...] = (self.look,)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection whose transaction sees one state."""
         with self._reading.connect() as connection, self._on_the_line(connection):
-            yield connection
-            with suppress(exc.DBAPIError):  # what was read is read
-                connection.rollback()
+            try:
+                yield connection
+            finally:
+                with suppress(exc.DBAPIError):  # what was read is read
+                    connection.rollback()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -59,8 +64,9 @@ class Side:
 
     @contextmanager
     def _on_the_line(self, connection: Connection) -> Iterator[None]:
-        key = id(connection)
-        self._lines[key] = (connection.connection.dbapi_connection, time.monotonic())
+        key, session = id(connection), connection.connection.dbapi_connection
+        with self._lock:
+            self._lines[key] = (session, time.monotonic())
         try:
             yield
         finally:
@@ -75,8 +81,12 @@ class Side:
             if not self.away:
                 log.warning("the %s answers again", self.name)
             return
-        begun = time.monotonic() - LONG
-        waiting = [session for session, since in list(self._lines.values()) if since < begun]
+        now = time.monotonic()
+        if now < self._quiet_until:
+            return
+        with self._lock:
+            waiting = [session for session, since in self._lines.values() if since < now - LONG]
+        self._quiet_until = now + QUIET if waiting else now
         for address in {address for session in waiting if (address := _address(session))}:
             if _is_silent(connecting(self.engine.url), address):
                 self.leave()
