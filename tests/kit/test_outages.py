@@ -89,6 +89,9 @@ class Load:
     def names(self) -> list[str]:
         return [*(f"Writer {n}" for n in range(WRITERS)), *(f"Reader {n}" for n in range(READERS))]
 
+    def any_since(self, moment: float) -> bool:
+        return any(at > moment for times in list(self.times.values()) for at in list(times))
+
     def all_since(self, moment: float, count: int = 1) -> bool:
         return all(sum(at > moment for at in list(self.times.get(who, ()))) >= count for who in self.names)
 
@@ -101,7 +104,8 @@ def under_load(client: httpx.Client, disturb: Callable[[], float]) -> Load:
         try:
             until(lambda: load.all_since(0, count=5))
             up = disturb()
-            until(lambda: load.all_since(up), RECOVERY)
+            until(lambda: load.any_since(up), RECOVERY)
+            until(lambda: load.all_since(up), HUNG)
             assert client.get("/livez").status_code == 200
         finally:
             load.over.set()
