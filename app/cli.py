@@ -23,9 +23,10 @@ from app.auth.policy import Role
 from app.exchange import documents, exports, files, imports, pages, passages, verification
 from app.exchange.exports import Form
 from app.exchange.imports import File, ImportMode, Problem, Wish
-from app.kit import backfill, migrations, records
+from app.kit import backfill, backups, migrations, records
 from app.kit.collector import resting
-from app.kit.db import Author, Database, Transaction, make_engine
+from app.kit.db import Author, Database, Transaction
+from app.kit.engines import make_engine
 from app.kit.errors import RegistryError
 from app.kit.fields import AsOfQuery, Moment
 from app.kit.resource import Resource
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options, Settings.from_environment(os.environ))
     except DBAPIError as error:
         return _refuse(f"The database cannot be used: {str(error.orig).strip()}")
-    except (migrations.SchemaError, passages.DocumentError, ValueError, OSError) as error:
+    except (migrations.SchemaError, backups.BackupError, passages.DocumentError, ValueError, OSError) as error:
         return _refuse(str(error))
     except RegistryError as error:
         faults = "".join(f"\n  {fault.pointer or fault.parameter or ''}: {fault.message}" for fault in error.faults)
@@ -122,6 +123,11 @@ def _parser() -> argparse.ArgumentParser:
     given.add_argument("--format", choices=FORMATS, help="by the file's suffix, if not given")
     given.add_argument("--as-of", metavar="POINT", help="as it stood at a number, a date or a moment")
     given.set_defaults(run=_export)
+
+    saved = commands.add_parser("backup", help="write the whole registry into one file, while it is in use")
+    saved.add_argument("file", type=Path)
+    saved.add_argument("--overwrite", action="store_true", help="take the place of a file that is there")
+    saved.set_defaults(run=_backup)
     return parser
 
 
@@ -329,9 +335,15 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
     lists = exports.whole(nouns, records.parsed(AsOfQuery, {"as_of": options.as_of}).as_of)
     with _registry(settings) as database, _bar(None) as bar, _in_place(options.file) as file:
         if chosen == "xlsx":
-            exports.write_workbook(database, lists, file, progress=bar.update)
+            exports.write_workbook(database.read, lists, file, progress=bar.update)
         else:
-            exports.write(database, lists, file, _form(chosen, nouns), bar.update)
+            exports.write(database.read, lists, file, _form(chosen, nouns), bar.update)
+    return 0
+
+
+def _backup(options: argparse.Namespace, settings: Settings) -> int:
+    backups.backup(settings.database_url, options.file, os.environ, overwrite=options.overwrite)
+    print(f"The registry is in {options.file}.")
     return 0
 
 

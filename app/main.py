@@ -98,11 +98,18 @@ def create_app(
         telemetry={"auto_configure": False},
     )  # fmt: skip
     app.state.settings = settings
-    app.state.database = records.open_database(settings.database_url, pool_size=settings.pool_size, clock=clock)
+    app.state.database = records.open_database(
+        settings.database_url,
+        pool_size=settings.pool_size,
+        clock=clock,
+        replica_url=settings.replica_url,
+        waiting=settings.max_waiting,
+    )
     app.state.resources = RESOURCES
     app.state.schemas = SCHEMAS
     app.state.deprecations = deprecations.table(deprecated)
     app.state.verbs = Verbs(app)
+    # It looks at the side that those who are told will read.
     app.state.pulse = Pulse(
         lambda: asyncio.wrap_future(app.state.database.submit_read(Transaction.sequence)), most=settings.max_listeners
     )

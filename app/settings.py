@@ -114,6 +114,7 @@ class Settings:
         "where the registry is kept: `sqlite:///file` or `postgresql://user@host/name`",
         secret=True,
     )
+    replica_url: str = setting("", "a streaming replica of that PostgreSQL, to read from", secret=True)
     public_read: bool = setting(True, "whether reading needs no API key", flag)
     admin_key: str = setting(
         "",
@@ -122,6 +123,7 @@ class Settings:
         secret=True,
     )
     pool_size: int = setting(8, "database connections a worker keeps", whole)
+    max_waiting: int = setting(500, "requests that may wait for a connection; more are refused at once (503)", whole)
     max_body_bytes: int = setting(1_048_576, "the longest request body that is read", whole)
     max_import_bytes: int = setting(268_435_456, "the longest file that is imported", whole)
     max_query_bytes: int = setting(32_768, "the longest query string that is read; a cursor may take most of it", whole)

@@ -22,7 +22,8 @@ from app.api.v1 import RESOURCES
 from app.cli import main
 from app.exchange import documents
 from app.kit import migrations, past, records
-from app.kit.db import Base, Database, Transaction, make_engine
+from app.kit.db import Base, Database, Transaction
+from app.kit.engines import make_engine
 from app.kit.migrations import SchemaError, is_modelled
 from app.kit.resource import Resource
 from app.main import create_app

@@ -234,7 +234,9 @@ def test_a_key_in_the_query_string_is_refused(client: httpx.Client, name: str) -
 
 
 def test_an_address_that_tries_many_keys_is_told_to_wait_and_a_good_key_is_let_in(client: httpx.Client) -> None:
-    guesses = [client.get("/v1/organizations", headers={"Authorization": f"Bearer guess-{n}"}) for n in range(FAILURES + 2)]
+    guesses = [
+        client.get("/v1/organizations", headers={"Authorization": f"Bearer guess-{n}"}) for n in range(FAILURES + 2)
+    ]
     assert [answer.status_code for answer in guesses] == [401] * FAILURES + [429] * 2
     problem(client, guesses[-1], 429)
     assert 1 <= int(guesses[-1].headers["retry-after"]) <= 60

@@ -52,7 +52,7 @@ async def _caller(request: Request) -> Caller:
         raise _unauthenticated("Authorization is not of the form: Bearer, a space, the key.", "invalid_request")
     secret = match[1]
     database: Database = request.app.state.database
-    found = await asyncio.wrap_future(database.submit_read(lambda tx: keys.find(tx, secret)))
+    found = await asyncio.wrap_future(database.submit_read(lambda tx: keys.find(tx, secret), primary=True))
     if found is None:
         _count_failure(request)
         raise _unauthenticated("No key has this secret, or it was revoked, or has expired.", "invalid_token")

@@ -65,6 +65,11 @@ def unchanged(request: Request, tag: str) -> bool:
     return header.strip() == "*" or any(f'"{known}"' == tag for _, known in _tags(header) or ())
 
 
+def known(request: Request) -> list[str]:
+    """The opaque tags of If-None-Match, weak or not: proxies that compress weaken them."""
+    return [tag for _, tag in _tags(_header(request, "if-none-match") or "") or ()]
+
+
 def _header(request: Request, name: str) -> str | None:
     values = request.headers.getlist(name)
     return ", ".join(values) if values else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -221,7 +222,9 @@ async def _with_warnings(request: Request, resource: Resource[Any], data: Any, s
     if resource.warned is None:
         return stored
     warned = resource.warned
-    found = await deps.reading(request, lambda tx: warned(tx, data, stored.slug))
+    # Where it was stored; and the answer says the number of the write, whatever came after it.
+    asked = deps.database(request).submit_read(lambda tx: warned(tx, data, stored.slug), primary=True)
+    found = await asyncio.wrap_future(asked)
     return (
         replace(stored, body=stored.body[:-1] + b',"warnings":' + msgspec.json.encode(found) + b"}")
         if found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -12,11 +13,13 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
+from app.api import sequences
 from app.api.strict import JSON, read_query
 from app.auth.policy import Caller
+from app.exchange.exports import Reads
 from app.kit import past
-from app.kit.db import Author, Database, Work
-from app.kit.errors import Fault, Invalid, Malformed
+from app.kit.db import Author, Database, Transaction, Work
+from app.kit.errors import Fault, Invalid, Malformed, Unavailable
 from app.kit.text import clean
 from app.settings import Settings
 
@@ -35,16 +38,83 @@ def settings(request: Request) -> Settings:
     return found
 
 
-async def reading(request: Request, work: Work[T], as_of: int | date | datetime | None = None) -> T:
+async def reading(
+    request: Request,
+    work: Work[T],
+    as_of: int | date | datetime | None = None,
+    *,
+    at_least: int = 0,
+) -> T:
     """Run `work` on a snapshot, on another thread: one hop for the whole request. With `as_of`: on the registry as it
-    stood then. Raises Invalid where that lies ahead."""
-    then = work if as_of is None else lambda tx: work(past.at(tx, as_of))
-    return await asyncio.wrap_future(database(request).submit_read(then))
+    stood then. Where there is a replica it may be that one's, but never a state before the number `at_least`, or one that
+    is older than what the client has seen.
+    Raises Invalid for a point that lies ahead, Malformed for an unreadable Registry-Sequence, Unavailable."""
+    there, seen = database(request), sequences.seen(request)
+    newest = seen.newer or (there.replica is not None and _is_recent(as_of, there.clock()))
+    least = max(at_least, seen.number, as_of if isinstance(as_of, int) else 0)
+    passed: list[Transaction] = []
+
+    def noted(tx: Transaction) -> T:
+        passed.append(tx)
+        tx.sequence()  # every answer says which state it shows
+        return work(tx if as_of is None else past.at(tx, as_of))
+
+    try:
+        return await asyncio.wrap_future(there.submit_read(noted, primary=newest, at_least=least))
+    finally:
+        sequences.note(request, passed)
+
+
+RECENT = timedelta(minutes=1)
+"""A replica may still lack what was written since."""
+
+
+def _is_recent(as_of: int | date | datetime | None, now: datetime) -> bool:
+    if isinstance(as_of, datetime):
+        return as_of > now - RECENT
+    return isinstance(as_of, date) and as_of >= (now - RECENT).date()
+
+
+PAUSES = (0.1, 0.3, 1.0, 3.0)
+"""Seconds after which an answer that has begun asks again where the database had no time for it, or was away."""
+
+
+async def reading_on(request: Request, work: Work[T], *, at_least: int = 0) -> T:
+    """The same for the rest of an answer that has begun, and could only be broken off: a refusal that passes is waited for."""
+    for pause in PAUSES:
+        try:
+            return await reading(request, work, at_least=at_least)
+        except Unavailable:
+            await asyncio.sleep(pause)
+    return await reading(request, work, at_least=at_least)
+
+
+def patient(there: Database) -> Reads:
+    """The same on a thread of one's own."""
+
+    def read(work: Work[T], *, at_least: int = 0) -> T:
+        for pause in PAUSES:
+            try:
+                return there.submit_read(work, at_least=at_least).result()
+            except Unavailable:
+                time.sleep(pause)
+        return there.submit_read(work, at_least=at_least).result()
+
+    return read
 
 
 async def writing(request: Request, work: Work[T], author: Author, *, dry_run: bool = False) -> T:
     """Run `work` in a writing transaction; it is committed when this returns."""
-    return await asyncio.wrap_future(database(request).submit_write(work, author, dry_run=dry_run))
+    passed: list[Transaction] = []
+
+    def noted(tx: Transaction) -> T:
+        passed.append(tx)
+        return work(tx)
+
+    result = await asyncio.wrap_future(database(request).submit_write(noted, author, dry_run=dry_run))
+    if not dry_run:
+        sequences.note(request, passed)
+    return result
 
 
 def query(request: Request, cls: type[Q]) -> Q:

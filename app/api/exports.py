@@ -121,7 +121,11 @@ async def _export(
     request: Request, lists: Lists, shown: State, form: Form | None, headers: Mapping[str, str]
 ) -> Response:
     if form is None:
-        await deps.reading(request, lambda tx: exports.part(exports.seen(tx, shown), *lists[0], exports.ndjson()))
+        await deps.reading(
+            request,
+            lambda tx: exports.part(exports.seen(tx, shown), *lists[0], exports.ndjson()),
+            at_least=shown.number,
+        )
         return await _workbook(request, lists, shown, headers)
     parts = _parts(request, lists, shown, form)
     first = await anext(parts)  # what is wrong with the question is told before anything is answered
@@ -146,7 +150,7 @@ async def _parts(request: Request, lists: Lists, shown: State, form: Form) -> As
             def work(tx: Transaction, *, noun: Resource[Any] = resource, asked: ListQuery = query) -> Part:
                 return exports.part(exports.seen(tx, shown), noun, asked, form, cursor)  # noqa: B023
 
-            part = await deps.reading(request, work)
+            part = await deps.reading_on(request, work, at_least=shown.number)
             yield part
             if (cursor := part.next) is None:
                 break
@@ -178,7 +182,7 @@ async def _workbook(request: Request, lists: Lists, shown: State, headers: Mappi
 def _written(database: Database, lists: Lists, shown: State) -> IO[bytes]:
     file = tempfile.TemporaryFile()  # noqa: SIM115  # closed when it is sent
     try:
-        exports.write_workbook(database, lists, file, shown=shown)
+        exports.write_workbook(deps.patient(database), lists, file, shown=shown)
     except BaseException:
         file.close()
         raise

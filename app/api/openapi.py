@@ -70,6 +70,17 @@ IF_NONE_MATCH = {
     "name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"},
     "description": "An ETag that you have: 304 while it still holds.",
 }  # fmt: skip
+SEQUENCE = {
+    "Registry-Sequence": {
+        "description": "The number of the registry's sequence whose state this answer shows or made. Send it back with your "
+        "next request, and you never see an older state.",
+        "schema": {"type": "integer", "minimum": 0},
+    }
+}
+SEEN = {
+    "name": "Registry-Sequence", "in": "header", "required": False, "schema": {"type": "integer", "minimum": 0},
+    "description": "The highest `Registry-Sequence` that you were told: the answer shows no older state.",
+}  # fmt: skip
 CHANGE_REASON = {
     "name": "Change-Reason", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 1500},
     "description": "Why; kept in the history. ASCII, or UTF-8 percent-encoded.",
@@ -542,6 +553,7 @@ def build(
     for noun in resources:
         if noun.moved is not None:
             _tell_moves(paths, f"/v1/{noun.plural}/{{{noun.key_name}}}")
+    _tell_sequences(paths)
     _forget_json(paths)
     components.name_schemas(paths, found)
     document.setdefault("components", {})["schemas"] = found
@@ -587,6 +599,19 @@ def _tell_moves(paths: Mapping[str, Any], record: str) -> None:
     for path, items in paths.items():
         if path.startswith(record) and "410" in items.get("get", {}).get("responses", ()):
             items["get"]["responses"]["308"] = MOVED
+
+
+def _tell_sequences(paths: Mapping[str, Any]) -> None:
+    """What asks the registry says which state it shows, and a reading takes what the client has seen."""
+    for path, items in paths.items():
+        for verb, operation in items.items():
+            if not path.startswith("/v1") or "503" not in operation["responses"]:
+                continue
+            if verb == "get":
+                operation["parameters"] = [*operation["parameters"], SEEN]
+            for status, answer in operation["responses"].items():
+                if status.startswith("2") or status == "304":
+                    answer["headers"] = {**answer.get("headers", {}), **SEQUENCE}
 
 
 # --- parameters -----------------------------------------------------------------------------------------------------

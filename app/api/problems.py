@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from app.api import sequences
 from app.api.conditional import etag
 from app.kit import errors
 from app.kit.errors import Fault, RegistryError
@@ -183,7 +184,7 @@ def problem(
     return Response(
         document(TYPES[slug], detail, root, status=status, extra=shown),
         status,
-        {"Cache-Control": "no-store", **_HEADERS.get(slug, {}), **(headers or {})},
+        {"Cache-Control": "no-store", **sequences.shown(request), **_HEADERS.get(slug, {}), **(headers or {})},
         MEDIA_TYPE,
     )
 

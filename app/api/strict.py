@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
+from app.api import sequences
 from app.api.access import admit
 from app.auth.policy import least_role
 from app.kit.errors import Fault, Invalid, Malformed, RegistryError
@@ -55,6 +56,7 @@ class StrictRoute(APIRoute):
                 faults = [Fault("unknown_parameter", "This takes no parameters.", parameter=name) for name in names]
                 raise Malformed("A parameter has no meaning here.", slug="unknown-parameter", faults=faults)
             response = await handle(request)
+            response.headers.update(sequences.shown(request))
             if old := request.app.state.deprecations.get((request.method, self.path_format)):
                 for name, value in old.headers().items():
                     response.headers.append(name, value)

@@ -6,15 +6,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import IO, Any
+from functools import partial
+from typing import IO, Any, Protocol, TypeVar
 
 import msgspec
 
 from app.exchange import cells, linked, tables, workbooks
 from app.kit import past, records
-from app.kit.db import Database, Transaction
+from app.kit.db import Transaction, Work
 from app.kit.filters import ListQuery
+from app.kit.records import Page
 from app.kit.resource import COMMON, Resource
+
+T = TypeVar("T")
 
 NDJSON = "application/x-ndjson"
 PAGE = 1_000
@@ -22,6 +26,14 @@ PAGE = 1_000
 
 Progress = Callable[[int], object]
 """Is told now and then how many records more are done."""
+
+
+class Reads(Protocol):
+    """Runs a unit of work that reads, where the registry is at least at this number of its sequence."""
+
+    def __call__(self, work: Work[T], *, at_least: int = 0) -> T: ...
+
+
 Render = Callable[[Resource[Any], Sequence[bytes]], bytes]
 
 
@@ -83,24 +95,28 @@ def part(tx: Transaction, resource: Resource[Any], query: ListQuery, form: Form,
     return Part(form.page(resource, page.items), len(page.items), page.next)
 
 
-def pages(database: Database, resource: Resource[Any], query: ListQuery, shown: State) -> Iterator[list[bytes]]:
+def pages(read: Reads, resource: Resource[Any], query: ListQuery, shown: State) -> Iterator[list[bytes]]:
     """The records of a list, a page in each transaction."""
     cursor: str | None = None
     while True:
         asked = query.model_copy(update={"limit": PAGE, "cursor": cursor})
-        page = database.read(lambda tx, asked=asked: records.browse(seen(tx, shown), resource, asked))  # type: ignore[misc]
+        page = read(partial(_page, resource=resource, query=asked, shown=shown), at_least=shown.number)
         yield page.items
         if (cursor := page.next) is None:
             return
 
 
-def write(database: Database, lists: Lists, file: IO[bytes], form: Form, progress: Progress = lambda _: None) -> None:
+def _page(tx: Transaction, *, resource: Resource[Any], query: ListQuery, shown: State) -> Page:
+    return records.browse(seen(tx, shown), resource, query)
+
+
+def write(read: Reads, lists: Lists, file: IO[bytes], form: Form, progress: Progress = lambda _: None) -> None:
     """Write an export into a file. `progress` is told how many records more are written."""
-    shown = database.read(lambda tx: state(tx, lists))
+    shown = read(lambda tx: state(tx, lists))
     between = b""
     file.write(form.begin)
     for resource, query in lists:
-        for items in filter(None, pages(database, resource, query, shown)):
+        for items in filter(None, pages(read, resource, query, shown)):
             file.write(between + form.page(resource, items))
             between = form.between
             progress(len(items))
@@ -108,7 +124,7 @@ def write(database: Database, lists: Lists, file: IO[bytes], form: Form, progres
 
 
 def write_workbook(
-    database: Database,
+    read: Reads,
     lists: Lists,
     file: IO[bytes],
     *,
@@ -116,10 +132,10 @@ def write_workbook(
     progress: Progress = lambda _: None,
 ) -> None:
     """The same as a workbook, a sheet a list; `shown` is the state that was announced."""
-    shown = shown or database.read(lambda tx: state(tx, lists))
+    shown = shown or read(lambda tx: state(tx, lists))
     about = workbooks.About("Concord", shown.now, shown.number)
     sheets = (
-        _sheet(resource, query.fields, pages(database, resource, query, shown), progress) for resource, query in lists
+        _sheet(resource, query.fields, pages(read, resource, query, shown), progress) for resource, query in lists
     )
     workbooks.workbook(sheets, file, about=about)
 

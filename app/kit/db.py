@@ -7,29 +7,31 @@ handed out, and run again as a whole when another writer got in between. Reads a
 from __future__ import annotations
 
 import logging
-import math
 import queue
 import random
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy import event, exc
-from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy import exc
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped_column
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.kit import edtf
+from app.kit.engines import READ_ONLY
 from app.kit.errors import Again, Conflict, Forbidden, Invalid, Unavailable
+from app.kit.replicas import Replica
+from app.kit.sides import Side, Watch
+from app.kit.turns import Queue, Turns
 from app.kit.vocabularies import Vocabulary
 
 T = TypeVar("T")
@@ -210,95 +212,6 @@ class Clock(Base):
     seq: Mapped[int] = mapped_column(sa.BigInteger)
 
 
-# --- engines --------------------------------------------------------------------------------------------------------
-
-SQLITE_PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA busy_timeout = 5000",
-    "PRAGMA mmap_size = 268435456",
-    "PRAGMA cache_size = -2000",
-)
-
-
-def make_engine(url: str | URL, *, pool_size: int) -> sa.Engine:
-    """An engine for `sqlite:///file` or `postgresql://…` (psycopg 3), set up the way the unit of work needs it."""
-    parsed = _parsed(url)
-    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
-        return _sqlite_engine(parsed, pool_size)
-    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
-        return _postgresql_engine(parsed, pool_size)
-    raise ValueError(f"Concord runs on SQLite and PostgreSQL (with psycopg), not on {parsed.drivername!r}")
-
-
-def _parsed(url: str | URL) -> URL:
-    """Raises ValueError that repeats nothing of the address: a password with an unescaped @ ends up in any part."""
-    try:
-        parsed = make_url(url)
-    except (exc.ArgumentError, ValueError):
-        parsed = None
-    if parsed is None or "@" in (parsed.host or ""):
-        raise ValueError(
-            "The database's address cannot be read. It is sqlite:///file or postgresql://user:password@host:port/name; "
-            "in the password write @ as %40 and % as %25."
-        )
-    return parsed
-
-
-def _sqlite_engine(url: URL, pool_size: int) -> sa.Engine:
-    if url.database in (None, "", ":memory:"):
-        raise ValueError("an SQLite registry lives in a file: several connections must see the same one")
-    engine = sa.create_engine(url, poolclass=sa.QueuePool, pool_size=pool_size, max_overflow=1, pool_timeout=3)
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-        # SQLite has no statement_timeout: now and then it asks whether to go on.
-        connection.set_progress_handler(lambda: time.monotonic() > entry.info.get(UNTIL, math.inf), 1_000_000)
-        connection.isolation_level = None  # BEGIN is ours: the driver's comes too late
-        cursor = connection.cursor()
-        for pragma in SQLITE_PRAGMAS:
-            cursor.execute(pragma)
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # A transaction that reads first and writes later cannot wait for its turn: it fails at once. Say it up front.
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _postgresql_engine(url: URL, pool_size: int) -> sa.Engine:
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    limits = "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s -c timezone=UTC"
-    given = url.query.get("options")
-    return sa.create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=1,
-        pool_timeout=3,
-        connect_args={"connect_timeout": 2, "options": f"{limits} {given}" if given else limits},
-    )
-
-
-READ_SECONDS = 30.0
-UNTIL = "until"
-
-
-@contextmanager
-def _limited(connection: Connection) -> Iterator[None]:
-    """Reading on SQLite ends after READ_SECONDS, as PostgreSQL ends a statement: nobody waits for the result any more."""
-    info = connection.info  # a connection that broke has none any more
-    info[UNTIL] = time.monotonic() + READ_SECONDS
-    try:
-        yield
-    finally:
-        info.pop(UNTIL, None)
-
-
 # --- the unit of work -----------------------------------------------------------------------------------------------
 
 
@@ -333,6 +246,8 @@ class Transaction:
     author: Author
     pending: list[Pending] = field(default_factory=list)  # revisions, written and numbered when the work is done
     view: View | None = None  # where it looks: at the present, or at what a view of the past shows
+    snapshot: bool = False  # whether it sees one state from its first question to its last
+    number: int | None = None  # the registry's sequence in the state that it saw or made, as far as it was asked
 
     @property
     def today(self) -> date:
@@ -361,13 +276,30 @@ class Transaction:
 
     def sequence(self) -> int:
         """The registry's sequence in the state that this transaction sees."""
-        return int(self.execute(_SEQUENCE).scalar() or 0)
+        if self.view is not None:
+            return int(self.execute(_SEQUENCE).scalar() or 0)
+        if self.number is None or not self.snapshot:
+            self.number = int(self.execute(_SEQUENCE).scalar() or 0)
+        return self.number
 
 
 _SEQUENCE = sa.select(table_of(Clock).c.seq)
 Work = Callable[[Transaction], T]
 _RETRIED_STATES = frozenset({"40001", "40P01", "55P03"})  # serialization failure, deadlock, lock not available
 ATTEMPTS = 6
+WAITING = 500
+"""Units of work that may wait for their turn: what eight connections do in about half a second."""
+PATIENCE, WRITERS_PATIENCE = 2.7, 5.0
+"""Seconds after which who waits is sent away: from the queue for a connection, and from that of SQLite's one writer."""
+SILENT = "The database does not answer at the moment. Nothing was changed by this request."
+NO_WRITES = "The database takes no writes at the moment. Nothing was changed by this request."
+
+
+NOBODY = Author("nobody")
+
+
+class Behind(Unavailable):
+    """The replica does not have yet what the caller has seen."""
 
 
 class DryRun(Exception):
@@ -379,7 +311,11 @@ class DryRun(Exception):
 
 class Database:
     """The registry's database: `read` and `write` run a unit of work here and now, `submit_read` and `submit_write`
-    on another thread, for the event loop."""
+    on another thread, for the event loop.
+
+    Where there is a replica, readings go to it, unless they ask for the `primary` or for a state that it has not reached yet
+    (`at_least`: a number of the sequence that the caller has seen). Each side stands in for the other's readings.
+    """
 
     def __init__(
         self,
@@ -388,38 +324,52 @@ class Database:
         pool_size: int = 8,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         seal: Callable[[Transaction], None],
+        replica_url: str | URL | None = None,
+        waiting: int = WAITING,
     ) -> None:
-        """`seal` ends every writing transaction: it advances the clock and writes the revisions."""
-        self.engine = make_engine(url, pool_size=pool_size)
+        """`seal` ends every writing transaction: it advances the clock and writes the revisions. `waiting`: so many units of
+        work may wait for their turn."""
+        self.primary = Side("primary", url, pool_size=pool_size)
+        self.replica = Replica(self.primary, replica_url, pool_size=pool_size) if replica_url else None
+        self.engine = self.primary.engine
         self.clock = clock
         self._seal = seal
-        postgresql = self.engine.dialect.name == "postgresql"
-        self._reading = self.engine.execution_options(
-            **({"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if postgresql else {})
-        )
-        self._writing = self.engine.execution_options(
-            **({"isolation_level": "READ COMMITTED"} if postgresql else {"writes": True})
-        )
-        self._threads = ThreadPoolExecutor(pool_size, thread_name_prefix="concord-db")
-        self._writer = None if postgresql else Writer(self)
+        self._turns = Turns(pool_size, Queue(waiting, PATIENCE))
+        self._writer = None if self.primary.postgresql else Writer(self, Queue(waiting, WRITERS_PATIENCE))
+        self._watches = [Watch(side.name, *side.looks) for side in self._sides() if side.postgresql]
+
+    def _sides(self, *, primary: bool = False) -> list[Side]:
+        """Where to read, in this order."""
+        if primary or self.replica is None:
+            return [self.primary]
+        return [self.primary, self.replica] if self.replica.away or self.replica.late else [self.replica, self.primary]
 
     # -- synchronous --
-    def read(self, work: Work[T]) -> T:
+    def read(self, work: Work[T], *, primary: bool = False, at_least: int = 0) -> T:
         """Run `work` on a snapshot. Raises Unavailable when the database does not answer."""
-        return self._persist(lambda: self._read_once(work))
+        *others, last = self._sides(primary=primary)
+        for side in others:
+            with suppress(Unavailable):
+                return self._persist(side, lambda: self._read_once(side, work, at_least), attempts=2)  # noqa: B023
+        return self._persist(last, lambda: self._read_once(last, work, at_least))
 
     def write(self, work: Work[T], author: Author, *, dry_run: bool = False) -> T:
         """Run `work`, seal and commit; on return it is durable. With `dry_run` all of it runs and nothing stays.
         Raises what `work` raises, Conflict for a constraint that no rule foresaw, Unavailable."""
-        return self._persist(lambda: self._write_once(work, author, dry_run=dry_run))
+        return self._persist(self.primary, lambda: self._write_once(work, author, dry_run=dry_run))
 
-    def _read_once(self, work: Work[T]) -> T:
-        with self._reading.connect() as connection, _limited(connection):
-            return work(Transaction(connection, self.clock(), Author("nobody")))
+    def _read_once(self, side: Side, work: Work[T], at_least: int) -> T:
+        with side.reading() as connection:
+            tx = Transaction(connection, self.clock(), NOBODY, snapshot=True)
+            if self.replica is not None and tx.sequence() < at_least and side is self.replica:
+                raise Behind(
+                    "The registry's replica does not have yet what you have seen, and the primary does not answer."
+                )
+            return work(tx)
 
     def _write_once(self, work: Work[T], author: Author, *, dry_run: bool) -> T:
         try:
-            with self._writing.begin() as connection:
+            with self.primary.writing() as connection:
                 return self.run(connection, work, author, dry_run=dry_run)
         except DryRun as rehearsal:
             return rehearsal.result  # type: ignore[no-any-return]
@@ -433,35 +383,40 @@ class Database:
             raise DryRun(result)
         return result
 
-    def _persist(self, attempt: Callable[[], T]) -> T:
+    def _persist(self, side: Side, attempt: Callable[[], T], *, attempts: int = ATTEMPTS) -> T:
         """Repeat the whole unit of work while another writer, or a restart of the database, gets in its way. A constraint
         that is violated is tried once more: by then what holds the place is there to be seen."""
         violations = 0
-        for turn in range(1, ATTEMPTS + 1):
+        for turn in range(1, attempts + 1):
+            if side.away:
+                raise Unavailable(SILENT)
             try:
                 return attempt()
             except (Again, exc.DBAPIError, exc.TimeoutError) as error:
                 violations += isinstance(error, exc.IntegrityError)
-                if turn == ATTEMPTS or not is_passing(error) or violations > 1:
+                if turn == attempts or not is_passing(error) or violations > 1:
+                    side.failed(error)
                     raise refusal(error) from error
                 time.sleep(random.uniform(0, 0.01) * 2**turn)  # noqa: S311
         raise AssertionError("unreachable")
 
     # -- for the event loop --
-    def submit_read(self, work: Work[T]) -> Future[T]:
-        return self._threads.submit(self.read, work)
+    def submit_read(self, work: Work[T], *, primary: bool = False, at_least: int = 0) -> Future[T]:
+        """Raises Unavailable at once where too many wait already."""
+        return self._turns.submit(lambda: self.read(work, primary=primary, at_least=at_least))
 
     def submit_write(self, work: Work[T], author: Author, *, dry_run: bool = False) -> Future[T]:
+        """Raises Unavailable at once where too many wait already."""
         if self._writer is not None:
             return self._writer.submit(work, author, dry_run=dry_run)
-        return self._threads.submit(self.write, work, author, dry_run=dry_run)
+        return self._turns.submit(lambda: self.write(work, author, dry_run=dry_run))
 
     def tend(self) -> None:
         """Let SQLite count a sample of its tables: without statistics it takes the first index that fits, and sorts a
         quarter of a large table to show a page of it. (PostgreSQL does so by itself.)"""
         if self.engine.dialect.name == "sqlite":
             try:
-                with self._writing.begin() as connection:
+                with self.primary.writing() as connection:
                     connection.exec_driver_sql("PRAGMA analysis_limit = 4000")
                     connection.exec_driver_sql("ANALYZE")
             except Exception as error:  # busy, or worse: upkeep must never cost a write
@@ -471,8 +426,11 @@ class Database:
         """Finish the writes that wait, and let go of the database."""
         if self._writer is not None:
             self._writer.close()
-        self._threads.shutdown()
-        self.engine.dispose()
+        self._turns.close()
+        for watch in self._watches:
+            watch.stop()
+        for side in self._sides():
+            side.engine.dispose()
 
 
 def is_passing(error: Exception) -> bool:
@@ -511,8 +469,10 @@ def refusal(error: Exception) -> Exception:
         return Invalid("A value is not one that the database can hold.")
     if isinstance(error, exc.DBAPIError) and error.connection_invalidated and _lost_in_commit(error):
         return Unavailable("The database went away while storing. Read the record before you send this again.")
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+        return Unavailable(NO_WRITES if getattr(error.orig, "sqlstate", None) == READ_ONLY else SILENT)
     if isinstance(error, Again | exc.TimeoutError | exc.OperationalError | exc.InterfaceError) and not is_ours(error):
-        return Unavailable("The database does not answer at the moment. Nothing was changed by this request.")
+        return Unavailable(SILENT)
     return error
 
 
@@ -548,8 +508,9 @@ class Writer:
     MOST = 64
     TENDING = 10_000
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, waiting: Queue) -> None:
         self._database = database
+        self._queue = waiting
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -560,6 +521,7 @@ class Writer:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the database is closed")
+            self._queue.enter(future)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="concord-writer", daemon=True)
                 self._thread.start()
@@ -571,6 +533,7 @@ class Writer:
         with self._lock:
             self._closed = True
             self._tasks.put(None)
+        self._queue.close()
         if self._thread is not None:
             self._thread.join()
 
@@ -578,7 +541,7 @@ class Writer:
         written = 0
         while True:
             tasks, last = self._waiting()
-            tasks = [task for task in tasks if task.future.set_running_or_notify_cancel()]
+            tasks = [task for task in tasks if self._queue.leave(task.future)]
             self._perform(tasks)
             written += len(tasks)
             if written >= self.TENDING:
@@ -622,7 +585,7 @@ class Writer:
         outcomes: list[tuple[_Task, Any]] = []
         alone: list[_Task] = []
         try:
-            with self._database._writing.begin() as connection:
+            with self._database.primary.writing() as connection:
                 for task in tasks:
                     try:
                         outcomes.append((task, self._in_savepoint(connection, task)))

@@ -1,6 +1,7 @@
 """The schema's versions: bring a database to the newest, one process at a time, and refuse what this program cannot read.
 
-On PostgreSQL a session-level advisory lock lets one process in. On SQLite it is the write transaction itself: BEGIN
+On PostgreSQL an advisory lock lets one process in, until the end of its transaction, which is all that a pooler leaves to
+one session. On SQLite it is the write transaction itself: BEGIN
 IMMEDIATE, under which SQLite also does DDL, so that a migration happens as a whole or not at all.
 """
 
@@ -21,7 +22,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.kit.db import Base, make_engine
+from app.kit.db import Base
+from app.kit.engines import make_engine
 
 LOCK = 0x436F6E63  # "Conc"
 WAIT_SECONDS = 120
@@ -118,27 +120,25 @@ def _ahead(connection: Connection, location: Path, revision: str) -> bool:
 @contextmanager
 def alone(url: str) -> Iterator[Connection]:
     """A connection in a transaction, while no other process migrates; committed at the end."""
-    engine = make_engine(url, pool_size=1)
+    engine = make_engine(url, pool_size=1, limits={"timezone": "UTC"})
     postgresql = engine.dialect.name == "postgresql"
 
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
         if postgresql:
-            cursor.execute("SET lock_timeout = 0")
-            cursor.execute("SET statement_timeout = 0")
-        else:
-            # A table that is rebuilt is dropped on the way; the check comes at the end. Not possible inside a transaction.
-            cursor.execute("PRAGMA foreign_keys = OFF")
-            cursor.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}")
+            return
+        cursor = connection.cursor()
+        # A table that is rebuilt is dropped on the way; the check comes at the end. Not possible inside a transaction.
+        cursor.execute("PRAGMA foreign_keys = OFF")
+        cursor.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}")
         cursor.close()
 
     try:
-        with engine.execution_options(writes=True).connect() as connection:
+        with engine.execution_options(**{"for": "write"}).begin() as connection:
             if postgresql:
-                connection.execute(sa.select(sa.func.pg_advisory_lock(LOCK)))
-                connection.commit()
-            with connection.begin():
-                yield connection
+                # Each statement after it sees what the one before us has done: READ COMMITTED.
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+            yield connection
     finally:
-        engine.dispose()  # ends the session, and with it the lock
+        engine.dispose()

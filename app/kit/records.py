@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ValidationError
 
 from app.kit import filters, paging, past, revisions
-from app.kit.db import Base, Database, Transaction
+from app.kit.db import WAITING, Base, Database, Transaction
 from app.kit.errors import Again, Conflict, Fault, Gone, Invalid, Malformed, Moved, NotFound, PreconditionMissing, Stale
 from app.kit.ids import new_id
 from app.kit.resource import COMMON, Link, Linked, Proposal, Resource, Rows, Target, Targets, claim_of
@@ -57,10 +57,17 @@ class Page:
 
 
 def open_database(
-    url: str, *, pool_size: int = 8, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    url: str,
+    *,
+    pool_size: int = 8,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    replica_url: str | None = None,
+    waiting: int = WAITING,
 ) -> Database:
     """The registry's database, with the seal that every write ends in."""
-    return Database(url, pool_size=pool_size, clock=clock, seal=revisions.seal)
+    return Database(
+        url, pool_size=pool_size, clock=clock, seal=revisions.seal, replica_url=replica_url, waiting=waiting
+    )
 
 
 # --- reading --------------------------------------------------------------------------------------------------------

@@ -102,8 +102,9 @@ def seal(tx: Transaction) -> None:
     writers wait for each other only at the very end.
     """
     if not tx.pending:
+        tx.sequence()
         return
-    last = tx.execute(_ADVANCE, {"writes": len(tx.pending)}).scalar_one()
+    tx.number = last = tx.execute(_ADVANCE, {"writes": len(tx.pending)}).scalar_one()
     numbered = list(enumerate(tx.pending, last - len(tx.pending) + 1))
     for start in range(0, len(numbered), 1000):
         part = numbered[start : start + 1000]

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app.api.edge import Edge
 from app.api.limits import RateLimit
 from app.api.problems import TYPES
-from app.kit import db
+from app.kit import sides
 from app.kit.db import Database, Transaction
 from app.kit.errors import Unavailable
 from app.settings import Settings
@@ -284,7 +284,7 @@ def test_an_import_takes_the_time_that_it_needs(make: Make) -> None:
 
 def test_reading_sqlite_ends_as_reading_postgresql_does(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     endless = sa.text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")
-    monkeypatch.setattr(db, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(sides, "READ_SECONDS", 0.1)
 
     def work(tx: Transaction) -> None:
         if tx.connection.dialect.name == "postgresql":

@@ -91,7 +91,7 @@ async def _page(request: Request, query: ChangesQuery) -> Response:
         tag = conditional.etag(sequence=tx.sequence())
         return (None if conditional.unchanged(request, tag) else history.changes(tx, query)), tag
 
-    found, tag = await deps.reading(request, work)
+    found, tag = await deps.reading(request, work, at_least=query.after)
     if found is None:
         return deps.not_modified(tag, negotiation.VARY)
     answer = list_answer(found.items, next_page(request, found.last, "after"), tag)
@@ -114,7 +114,7 @@ async def _feed(request: Request, query: ChangesQuery) -> Response:
         address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return feeds.atom(entries, title="Changes of the registry", address=address, base=deps.path(request, "")), tag
 
-    body, tag = await deps.reading(request, work)
+    body, tag = await deps.reading(request, work, at_least=query.after)
     if not body:
         return deps.not_modified(tag, negotiation.VARY)
     return deps.answer(body, tag, headers=negotiation.VARY, media_type=feeds.MEDIA_TYPE)
@@ -131,7 +131,7 @@ async def _stream(request: Request, query: ChangesQuery) -> Response:
         query = query.model_copy(update={"after": int(last)})
     # What can be told as a problem is told before the stream begins: no room, and a database that is away.
     request.app.state.pulse.insist_on_room()
-    await deps.reading(request, Transaction.sequence)
+    await deps.reading(request, Transaction.sequence, at_least=query.after)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **negotiation.VARY}
     if request.scope.get("head"):
         return Response(headers=headers, media_type=STREAM)
@@ -149,7 +149,7 @@ async def _events(request: Request, query: ChangesQuery) -> AsyncIterator[bytes]
             move = pulse.next_move
             try:
                 await access.look_again(request)
-                found = await deps.reading(request, partial(history.changes, query=query))
+                found = await deps.reading_on(request, partial(history.changes, query=query), at_least=query.after)
             except RegistryError:
                 return
             for change in found.items:

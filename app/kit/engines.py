@@ -1,0 +1,161 @@
+"""Engines: connections to SQLite and PostgreSQL, set up the way the unit of work needs them.
+
+On both the transaction is begun by us and not by the driver. On PostgreSQL the same message carries the limits of the
+transaction, as nothing else lasts behind a pooler that hands the session to somebody else at its end (pgbouncer).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, cast
+
+import sqlalchemy as sa
+from psycopg import Connection as Session
+from sqlalchemy import event, exc
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.engine import URL, Connection, ExceptionContext, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+BEGIN = {
+    ("sqlite", "read"): "BEGIN",
+    # A transaction that reads first and writes later cannot wait for its turn: it fails at once. Say it up front.
+    ("sqlite", "write"): "BEGIN IMMEDIATE",
+    ("postgresql", "read"): "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    ("postgresql", "write"): "BEGIN ISOLATION LEVEL READ COMMITTED",
+}
+"""How a transaction begins, by the kind of database and what it is `for`; any other by a plain BEGIN."""
+
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA mmap_size = 268435456",
+    "PRAGMA cache_size = -2000",
+)
+LIMITS = {
+    "statement_timeout": "30s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "30s",
+    "timezone": "UTC",
+}
+"""What holds within each transaction on PostgreSQL. The address's own `options=-c name=value` go before."""
+CONNECT = {
+    "connect_timeout": 2,
+    # A line that went dead is found in ten seconds though nothing is sent, and in four while something is on its way.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 4000,
+}
+READ_SECONDS = 30.0
+"""How long a reading on SQLite may take, as a statement on PostgreSQL: nobody waits for the result any more."""
+UNTIL = "until"
+"""Under which name a connection to SQLite knows when that is."""
+DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
+POOL_TIMEOUT = 2.5
+READ_ONLY = "25006"
+TURNED_AWAY = frozenset({READ_ONLY, "57P01", "57P02", "57P03", "57P05", "25P03", "25P04"})
+"""States of a session with which nothing can be done any more: the server stops, ends it, or takes no writes (since another
+took its place). The whole pool is given up, so that the next connection finds who serves now."""
+
+
+def make_engine(url: str | URL, *, pool_size: int, limits: Mapping[str, str] = LIMITS) -> sa.Engine:
+    """An engine for `sqlite:///file` or `postgresql://…` (psycopg 3)."""
+    address = parsed(url)
+    if address.get_backend_name() == "sqlite":
+        return _sqlite_engine(address, pool_size)
+    return _postgresql_engine(address, pool_size, limits)
+
+
+def parsed(url: str | URL) -> URL:
+    """An address, read. Raises ValueError that repeats nothing of it: a password with an unescaped @ ends up in any part."""
+    try:
+        address = make_url(url)
+    except (exc.ArgumentError, ValueError):
+        address = None
+    if address is None or "@" in (address.host or ""):
+        raise ValueError(
+            "The database's address cannot be read. It is sqlite:///file or postgresql://user:password@host:port/name; "
+            "in the password write @ as %40 and % as %25."
+        )
+    if address.drivername not in DRIVERS:
+        raise ValueError(f"Concord runs on SQLite and PostgreSQL (with psycopg), not on {address.drivername!r}")
+    return address
+
+
+def _sqlite_engine(url: URL, pool_size: int) -> sa.Engine:
+    if url.database in (None, "", ":memory:"):
+        raise ValueError("an SQLite registry lives in a file: several connections must see the same one")
+    engine = sa.create_engine(
+        url, poolclass=sa.QueuePool, pool_size=pool_size, max_overflow=1, pool_timeout=POOL_TIMEOUT
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+        # SQLite has no statement_timeout: now and then it asks whether to go on.
+        connection.set_progress_handler(lambda: time.monotonic() > entry.info.get(UNTIL, math.inf), 1_000_000)
+        connection.isolation_level = None  # BEGIN is ours: the driver's comes too late
+        cursor = connection.cursor()
+        for pragma in SQLITE_PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(_begin(connection))
+
+    return engine
+
+
+def connecting(url: URL) -> dict[str, Any]:
+    """What psycopg is told to connect to this address."""
+    _, words = cast(Any, PGDialect_psycopg)().create_connect_args(url)
+    return {**words, **_beside(url)}
+
+
+def _beside(url: URL) -> dict[str, Any]:
+    """What the address does not say. Of several servers only the one that takes writes will do."""
+    several = isinstance(url.query.get("host"), tuple)
+    told = {**CONNECT, "autocommit": True, **({"target_session_attrs": "read-write"} if several else {})}
+    return {name: value for name, value in told.items() if name not in url.query}
+
+
+def _begin(connection: Connection) -> str:
+    purpose = connection.get_execution_options().get("for", "")
+    return BEGIN.get((connection.dialect.name, purpose), "BEGIN")
+
+
+def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> sa.Engine:
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(
+        url, pool_size=pool_size, max_overflow=1, pool_timeout=POOL_TIMEOUT, connect_args=_beside(url)
+    )
+    own = str(url.query.get("options", "")).lower()
+    limited = "".join(f"; SET LOCAL {name} = '{value}'" for name, value in limits.items() if f"{name}=" not in own)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        session = cast("Session[Any]", connection)
+        answering = session.execute("SELECT pg_backend_pid()").fetchone()
+        if answering != (session.info.backend_pid,):
+            # Whoever answered the knock is not who answers the question: a pooler, behind which the session changes with each
+            # transaction, and a statement that one of them has prepared is unknown to the next.
+            session.prepare_threshold = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(_begin(connection) + limited)
+
+    @event.listens_for(engine, "handle_error")
+    def turned_away(context: ExceptionContext) -> None:
+        state = getattr(context.original_exception, "sqlstate", None)
+        reads = context.connection is not None and context.connection.get_execution_options().get("for") == "read"
+        if state in TURNED_AWAY and not (state == READ_ONLY and reads):  # a reading that writes is a fault of ours
+            context.is_disconnect = True
+
+    return engine
