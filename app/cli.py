@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -16,8 +19,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from tqdm import tqdm
 
+from app.api import logs
 from app.api.v1 import RESOURCES
-from app.exchange import documents, exports, files, imports, pages, passages, verification
+from app.exchange import doctor, documents, exports, files, imports, pages, passages, verification
 from app.exchange.exports import Form
 from app.exchange.imports import File, ImportMode, Problem, Wish
 from app.kit import backfill, migrations, records
@@ -26,12 +30,11 @@ from app.kit.db import Author, Transaction, make_engine
 from app.kit.errors import RegistryError
 from app.kit.fields import AsOfQuery
 from app.kit.resource import Resource
-from app.settings import MIGRATIONS, SEED, Settings
+from app.settings import MIGRATIONS, SEED, Settings, table
 
 IMPORTER = Author("import")
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
 MODES = {mode.value: mode for mode in ImportMode}
-GRACE = 5
-"""Seconds that requests have to end once the server is told to stop. A live stream never would by itself."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,6 +78,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     seed.set_defaults(run=_seed)
 
+    shown = commands.add_parser("settings", help="what can be set, as a table in Markdown")
+    shown.set_defaults(run=_settings)
+
+    reindex = commands.add_parser("reindex", help="make the index of search anew")
+    reindex.set_defaults(run=_reindex)
+
+    examined = commands.add_parser("doctor", help="look whether all is well, and say what to do")
+    examined.add_argument("--json", action="store_true", help="for programs")
+    examined.set_defaults(run=_doctor)
+
     verify = commands.add_parser("verify", help="how the citations of a source stand in a newer text of it")
     verify.add_argument("source", help="slug or id of the source")
     verify.add_argument("file", type=Path, help="the newer text, plain or (.html, .htm) HTML, in UTF-8")
@@ -109,25 +122,45 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
     import uvicorn  # only here: the other commands start faster without it
 
-    if options.no_migrate:
+    _prepare(options, settings)
+    # Uvicorn sends itself once more the signal that has stopped it; like this that is no failure, and the code is 0.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with _shared_metrics(options.workers):
+        uvicorn.run(
+            "app.main:create_app",
+            factory=True,
+            host=options.host,
+            port=options.port,
+            workers=options.workers,
+            server_header=False,
+            timeout_graceful_shutdown=settings.grace_seconds,
+            log_config=logs.configuration(settings.log_format, settings.log_level),
+        )
+    return 0
+
+
+def _prepare(options: argparse.Namespace, settings: Settings) -> None:
+    """Bring schema and seed to where this program has them, or see that they can be served."""
+    if options.no_migrate or settings.read_only:
         engine = make_engine(settings.database_url, pool_size=1)
         migrations.verify(engine, MIGRATIONS)
         engine.dispose()
     else:
         _migrate(options, settings)
-    if not options.no_seed:
+    if not options.no_seed and not settings.read_only:
         options.document = None
         _seed(options, settings)
-    uvicorn.run(
-        "app.main:create_app",
-        factory=True,
-        host=options.host,
-        port=options.port,
-        workers=options.workers,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE,
-    )
-    return 0
+
+
+@contextmanager
+def _shared_metrics(workers: int) -> Iterator[None]:
+    """A folder in which several workers add up what they count. They read its name before they count anything."""
+    if workers == 1 or METRICS in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="concord-metrics-") as folder:
+        os.environ[METRICS] = folder
+        yield
 
 
 def _migrate(_: argparse.Namespace, settings: Settings) -> int:
@@ -198,6 +231,37 @@ def _seed(options: argparse.Namespace, settings: Settings) -> int:
     for kept in report.kept:
         print(f"  kept {kept}")
     return 0
+
+
+def _settings(_: argparse.Namespace, __: Settings) -> int:
+    print(table())
+    return 0
+
+
+def _reindex(_: argparse.Namespace, settings: Settings) -> int:
+    database = records.open_database(settings.database_url, pool_size=1)
+    try:
+        migrations.verify(database.engine, MIGRATIONS)
+        made = database.write(lambda tx: backfill.reindex(tx, RESOURCES), Author("reindex"))
+    finally:
+        database.close()
+    print(f"{made} records can be found.")
+    return 0
+
+
+def _doctor(options: argparse.Namespace, settings: Settings) -> int:
+    database = records.open_database(settings.database_url, pool_size=1)
+    try:
+        findings = list(doctor.examine(settings, database, RESOURCES, os.environ))
+    finally:
+        database.close()
+    verdict = doctor.worst(findings)
+    if options.json:
+        print(json.dumps({"verdict": verdict, "checks": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        for finding in findings:
+            print(f"{finding.verdict:8} {finding.check}: {finding.found}{f' → {finding.do}' if finding.do else ''}")
+    return 1 if verdict is doctor.Verdict.wrong else 0
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -9,11 +9,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
 
-from app.api import deprecations, openapi, ops, problems
+from app.api import deprecations, openapi, ops, problems, signals
 from app.api.crud import crud_router
 from app.api.deprecations import DEPRECATIONS, Deprecation
+from app.api.metrics import Metrics
+from app.api.observed import QUIET, Observed
 from app.api.pulse import Pulse
 from app.api.v1 import (
     RESOURCES,
@@ -81,23 +84,29 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         migrations.verify(app.state.database.engine, MIGRATIONS)
-        app.state.database.tend()
-        yield
+        if not settings.read_only:
+            app.state.database.tend()
+        looking = asyncio.create_task(app.state.metrics.keep_looking())
+        with signals.heard(lambda: app.state.pulse.stop(), grace=settings.grace_seconds):
+            yield
+        looking.cancel()
         app.state.database.close()
 
     app = FastAPI(
         title="Concord", version="1", summary="The registry of partnerships", description=ABOUT, lifespan=lifespan,
         openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False,
         openapi_tags=[*({"name": noun.plural, "description": noun.model.__doc__} for noun in RESOURCES), *TAGS],
-        telemetry={"auto_configure": False},
+        telemetry=telemetry(settings),
     )  # fmt: skip
     app.state.settings = settings
     app.state.database = records.open_database(settings.database_url, pool_size=settings.pool_size, clock=clock)
+    app.state.schema = migrations.head(MIGRATIONS)
     app.state.resources = RESOURCES
     app.state.schemas = SCHEMAS
     app.state.deprecations = deprecations.table(deprecated)
     app.state.verbs = Verbs(app)
     app.state.pulse = Pulse(lambda: asyncio.wrap_future(app.state.database.submit_read(Transaction.sequence)))
+    app.state.metrics = Metrics(load=lambda: app.state.database.load(), listeners=lambda: app.state.pulse.listeners)
     problems.install(app)
     by_table = {resource.table.name: resource for resource in RESOURCES}
     for resource in RESOURCES:
@@ -107,7 +116,18 @@ def create_app(
     ops.install(app)
     app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    layers = app.build_middleware_stack  # the outermost of them answers crashes, and its answers are observed as well
+    app.build_middleware_stack = lambda: Observed(layers(), metrics=app.state.metrics)  # type: ignore[method-assign]
     return app
+
+
+def telemetry(settings: Settings) -> TelemetryConfig:
+    """OpenTelemetry as FastAPI does it: a span a request and the durations. Not its log records, which hold the messages of
+    exceptions: ours stays here, and names the trace."""
+    return {
+        "auto_configure": settings.telemetry, "operation_spans": False, "logs": False,
+        "exclude": lambda scope: scope.get("path") in QUIET,
+    }  # fmt: skip
 
 
 def _openapi(app: FastAPI) -> dict[str, object]:

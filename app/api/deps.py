@@ -16,7 +16,7 @@ from app.api.strict import JSON, read_query
 from app.auth import policy
 from app.kit import past
 from app.kit.db import Author, Database, Work
-from app.kit.errors import Fault, Invalid, Malformed
+from app.kit.errors import Fault, Invalid, Malformed, ReadOnly
 from app.kit.text import clean
 from app.settings import Settings
 
@@ -43,7 +43,8 @@ async def reading(request: Request, work: Work[T], as_of: int | date | datetime 
 
 
 async def writing(request: Request, work: Work[T], author: Author, *, dry_run: bool = False) -> T:
-    """Run `work` in a writing transaction; it is committed when this returns."""
+    """Run `work` in a writing transaction; it is committed when this returns. Raises ReadOnly in that mode."""
+    insist_on_writing(request)
     return await asyncio.wrap_future(database(request).submit_write(work, author, dry_run=dry_run))
 
 
@@ -62,11 +63,18 @@ def query(request: Request, cls: type[Q]) -> Q:
     raise Invalid("A parameter has a value that is not allowed.", faults=faults)
 
 
+def insist_on_writing(request: Request) -> None:
+    """Raises ReadOnly while the registry takes no writes. Asked before anything else of a write, and again at its door."""
+    if settings(request).read_only:
+        raise ReadOnly("The registry is in read-only mode: nothing was changed. Reading goes on.")
+
+
 FORWARDED = ("forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
 
 
 def author(request: Request) -> Author:
-    """Who writes. Raises Forbidden; Malformed for a Change-Reason that cannot be read."""
+    """Who writes. Raises ReadOnly, Forbidden; Malformed for a Change-Reason that cannot be read."""
+    insist_on_writing(request)
     headers = request.headers
     caller = policy.Caller(
         address=request.client.host if request.client else None,

@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import to_jsonable_python
 
 from app.api import components
-from app.api.problems import MEDIA_TYPE, TYPES, Problem
+from app.api.problems import MEDIA_TYPE, TYPES, Problem, ProblemType
 from app.kit import views
 from app.kit.diff import Change
 from app.kit.filters import ListQuery
@@ -31,7 +31,7 @@ EXAMPLE_META = {
     "updated_at": "2026-11-25T09:00:00Z",
 }
 READ = ("malformed-request", "invalid", "internal-error", "unavailable")
-WRITE = (*READ, "forbidden")
+WRITE = (*READ, "forbidden", "read-only")
 CONDITIONAL_WRITE = (*WRITE, "conflict", "gone", "precondition-failed", "precondition-required")
 BODY = ("body-too-large", "unsupported-media-type")
 
@@ -66,19 +66,26 @@ CHANGE_REASON = {
 
 
 def problems(slugs: Iterable[str]) -> dict[int | str, dict[str, Any]]:
-    """The responses for these problem types, one a status."""
-    responses: dict[int | str, dict[str, Any]] = {}
-    for kind in sorted((TYPES[slug] for slug in slugs), key=lambda kind: kind.status):
-        example = {
-            "type": f"/problems/{kind.slug}",
-            "title": kind.title,
-            "status": kind.status,
-            "detail": kind.about,
-            "errors": [],
+    """The responses for these problem types, one a status: several that share one are its examples."""
+    kinds: dict[int, list[ProblemType]] = {}
+    for slug in dict.fromkeys(slugs):
+        kinds.setdefault(TYPES[slug].status, []).append(TYPES[slug])
+    return {status: _problems(kinds[status]) for status in sorted(kinds)}
+
+
+def _problems(kinds: Sequence[ProblemType]) -> dict[str, Any]:
+    examples = {
+        kind.slug: {
+            "type": f"/problems/{kind.slug}", "title": kind.title, "status": kind.status, "detail": kind.about, "errors": [],
         }
-        content = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}, "example": example}}
-        responses.setdefault(kind.status, {"description": f"{kind.title}.", "content": content})
-    return responses
+        for kind in kinds
+    }  # fmt: skip
+    content: dict[str, Any] = {"schema": {"$ref": _REF.format(model="Problem")}}
+    if len(kinds) == 1:
+        content["example"] = examples[kinds[0].slug]
+    else:
+        content["examples"] = {slug: {"value": example} for slug, example in examples.items()}
+    return {"description": f"{', or: '.join(kind.title for kind in kinds)}.", "content": {MEDIA_TYPE: content}}
 
 
 def text_body(examples: Mapping[str, str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from app.api.conditional import etag
+from app.api.logs import ASKED
 from app.kit import errors
 from app.kit.errors import Fault, RegistryError
 from app.kit.records import MOST_FAULTS
@@ -69,6 +70,10 @@ TYPES: dict[str, ProblemType] = {
         ProblemType("unavailable", 503, "The database does not answer",
             "Try again after Retry-After seconds. Nothing was changed by this request, unless it was lost while being stored; "
             "reading the record tells."),
+        ProblemType("read-only", 503, "No writes for a while",
+            "The operator has put the registry into read-only mode. Reading goes on; try again after Retry-After seconds."),
+        ProblemType("not-ready", 503, "The database is at another revision",
+            "The program and the database do not fit each other yet: a migration is under way, or was forgotten."),
     )
 }  # fmt: skip
 
@@ -84,10 +89,14 @@ MAPPING: dict[type[RegistryError], str] = {
     errors.Stale: "precondition-failed",
     errors.Invalid: "invalid",
     errors.PreconditionMissing: "precondition-required",
+    errors.ReadOnly: "read-only",
+    errors.NotReady: "not-ready",
     errors.Unavailable: "unavailable",
 }
 _OF_STATUS = {row.status: slug for slug, row in reversed(TYPES.items())}
-_HEADERS = {"unavailable": {"Retry-After": "1"}}
+_HEADERS = {
+    slug: {"Retry-After": after} for slug, after in (("unavailable", "1"), ("read-only", "60"), ("not-ready", "5"))
+}
 
 
 class ProblemError(BaseModel):
@@ -235,13 +244,14 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 async def on_crash(request: Request, error: Exception) -> Response:
     """A fault of ours. The log has the whole of it, the client only the number under which to find it."""
-    error_id = secrets.token_hex(8)
+    error_id = request.state.error_id = secrets.token_hex(8)  # in the line of the request, too
     log.error("error %s: %s %s", error_id, request.method, ascii(request.scope["path"]), exc_info=error)
+    asked = ASKED.get()
     return problem(
         request,
         "internal-error",
         f"Something went wrong here. It is logged as {error_id}.",
-        extra={"error_id": error_id},
+        extra={"error_id": error_id, **({"request_id": asked.request_id} if asked else {})},
     )
 
 

@@ -42,6 +42,7 @@ class StrictRoute(APIRoute):
         reads_query = not self.include_in_schema or "x-query" in (self.openapi_extra or {})
 
         async def strict(request: Request) -> Response:
+            request.scope.setdefault("state", {})["route"] = self.path_format
             check_headers(request.scope)
             if not reads_query and (names := read_query(request.scope["query_string"])):
                 faults = [Fault("unknown_parameter", "This takes no parameters.", parameter=name) for name in names]

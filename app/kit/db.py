@@ -346,6 +346,14 @@ _RETRIED_STATES = frozenset({"40001", "40P01", "55P03"})  # serialization failur
 ATTEMPTS = 6
 
 
+class Load(NamedTuple):
+    """How busy a database is: connections in use, how many there may be, units of work that wait for a thread."""
+
+    in_use: int
+    limit: int
+    waiting: int
+
+
 class DryRun(Exception):
     """Carries a result out of a transaction that must leave nothing behind."""
 
@@ -431,6 +439,14 @@ class Database:
         if self._writer is not None:
             return self._writer.submit(work, author, dry_run=dry_run)
         return self._threads.submit(self.write, work, author, dry_run=dry_run)
+
+    def load(self) -> Load:
+        """How busy it is in this process, at this moment."""
+        pool = cast(sa.QueuePool, self.engine.pool)
+        waiting = self._threads._work_queue.qsize()  # the executor has no public word for it
+        if self._writer is not None:
+            waiting += self._writer.waiting
+        return Load(pool.checkedout(), pool.size() + pool._max_overflow, waiting)
 
     def tend(self) -> None:
         """Let SQLite count a sample of its tables: without statistics it takes the first index that fits, and sorts a
@@ -530,6 +546,11 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._lock = threading.Lock()
+
+    @property
+    def waiting(self) -> int:
+        """Writes that nobody has begun."""
+        return self._tasks.qsize()
 
     def submit(self, work: Work[T], author: Author, *, dry_run: bool) -> Future[T]:
         future: Future[T] = Future()

@@ -88,5 +88,13 @@ class Unavailable(RegistryError):
     """The database does not answer, or not in time: try again later."""
 
 
+class ReadOnly(RegistryError):
+    """The registry takes no writes for a while."""
+
+
+class NotReady(RegistryError):
+    """The database answers, and is not one that this program can serve."""
+
+
 class Again(Exception):
     """Another writer was faster: the unit of work runs the whole function once more, on what it now finds."""

@@ -135,16 +135,18 @@ async def _stream(request: Request, query: ChangesQuery) -> Response:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **negotiation.VARY}
     if request.scope.get("head"):
         return Response(headers=headers, media_type=STREAM)
+    request.state.live = True  # how long it lasts says nothing about how fast we are
     return EventSourceResponse(_events(request, query), headers=headers)
 
 
 async def _events(request: Request, query: ChangesQuery) -> AsyncIterator[bytes]:
-    """Every change behind `query.after`, then each new one. Ends by itself after LONGEST seconds, or when the database goes."""
+    """Every change behind `query.after`, then each new one. Ends by itself after LONGEST seconds, when the database goes, and
+    when the server stops: the client comes back, to whichever answers then, behind the last event that it has."""
     pulse: Pulse = request.app.state.pulse
     end = asyncio.get_running_loop().time() + LONGEST
     async with pulse.listening():
         yield format_sse_event(retry=1000)
-        while asyncio.get_running_loop().time() < end:
+        while asyncio.get_running_loop().time() < end and not pulse.stopped:
             move = pulse.next_move
             try:
                 found = await deps.reading(request, partial(history.changes, query=query))
