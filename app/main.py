@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from app.api import deprecations, openapi, ops, problems, signals
 from app.api.crud import crud_router
 from app.api.deprecations import DEPRECATIONS, Deprecation
-from app.api.metrics import Metrics
+from app.api.metrics import FOLDER, Metrics
 from app.api.observed import QUIET, Observed
 from app.api.pulse import Pulse
 from app.api.v1 import (
@@ -106,7 +106,11 @@ def create_app(
     app.state.deprecations = deprecations.table(deprecated)
     app.state.verbs = Verbs(app)
     app.state.pulse = Pulse(lambda: asyncio.wrap_future(app.state.database.submit_read(Transaction.sequence)))
-    app.state.metrics = Metrics(load=lambda: app.state.database.load(), listeners=lambda: app.state.pulse.listeners)
+    app.state.metrics = Metrics(
+        load=lambda: app.state.database.load(),
+        listeners=lambda: app.state.pulse.listeners,
+        shared=os.environ.get(FOLDER),
+    )
     problems.install(app)
     by_table = {resource.table.name: resource for resource in RESOURCES}
     for resource in RESOURCES:

@@ -115,8 +115,7 @@ def table() -> str:
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for row in fields(Settings):
         shown, about = f"`{default(row)}`" if default(row) else "none", row.metadata["about"]
-        also = f"; as a file: `{variable(row)}{FILE}`" if row.metadata["secret"] else ""
-        lines.append(f"| `{variable(row)}` | {shown} | {about}{also} |")
+        lines.append(f"| `{variable(row)}` | {shown} | {about}{' (secret)' if row.metadata['secret'] else ''} |")
     return "\n".join(lines)
 
 

@@ -44,10 +44,11 @@ GAUGES = {
 
 
 class Metrics:
-    """What an application counts. `load` and `listeners` say how things stand."""
+    """What an application counts. `load` and `listeners` say how things stand, `shared` is the folder of several workers."""
 
-    def __init__(self, *, load: Callable[[], Load], listeners: Callable[[], int]) -> None:
+    def __init__(self, *, load: Callable[[], Load], listeners: Callable[[], int], shared: str | None) -> None:
         self.in_flight = 0
+        self._shared = shared
         self._load, self._listeners = load, listeners
         self._own = own = CollectorRegistry()
         self._requests = Counter(
@@ -80,7 +81,7 @@ class Metrics:
 
     async def keep_looking(self) -> None:
         """For the other workers, one of whom may be asked instead of this one. Does nothing where there are none."""
-        while FOLDER in os.environ:
+        while self._shared:
             self.look()
             await asyncio.sleep(BEAT)
 
@@ -88,10 +89,10 @@ class Metrics:
         """All of it, of all workers together, and `facts`, which hold for the registry and not for a worker."""
         self.look()
         registry = self._own
-        if folder := os.environ.get(FOLDER):
-            bury(Path(folder))
+        if self._shared:
+            bury(Path(self._shared))
             registry = CollectorRegistry()
-            MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(registry, self._shared)  # type: ignore[no-untyped-call]
         told = CollectorRegistry()
         told.register(_Facts(facts))
         return generate_latest(registry) + generate_latest(told)
