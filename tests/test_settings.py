@@ -62,11 +62,11 @@ def test_a_number_is_a_whole_one_above_zero(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("name", FLAGS)
 def test_a_flag_is_true_or_false_and_nothing_else(name: str) -> None:
-    for text, value in (("true", True), ("false", False)):
-        assert getattr(Settings.from_environment({variable(name): text}), name) is value
-    for text in ("", "1", "0", "yes", "True", " true"):
-        with pytest.raises(ValueError, match=f"{variable(name)} is true or false, not {text!r}"):
-            Settings.from_environment({variable(name): text})
+    for given, value in (("true", True), ("false", False)):
+        assert getattr(Settings.from_environment({variable(name): given}), name) is value
+    for given in ("", "1", "0", "yes", "True", " true"):
+        with pytest.raises(ValueError, match=f"{variable(name)} is true or false, not {given!r}"):
+            Settings.from_environment({variable(name): given})
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ class Observed:
         try:
             await self._app(scope, receive, answer.send)
         except Exception:
-            if "error_id" not in state or not answer.complete:
-                raise  # the server logs it, and breaks the connection off
+            if "error_id" not in state:
+                raise  # nobody has logged it: the server does
         finally:
             self._metrics.in_flight -= 1
             self._note(scope, answer, perf_counter() - begin)

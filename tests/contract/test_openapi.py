@@ -561,7 +561,8 @@ def test_the_documentation_page_and_all_it_loads_come_from_this_server(http: htt
 @pytest.mark.parametrize(
     "path",
     [
-        "/", "/livez", "/readyz", "/version", "/docs", "/openapi.json", "/problems", "/problems/gone", "/.well-known/api-catalog", "/v1",
+        "/", "/livez", "/readyz", "/version", "/docs", "/openapi.json", "/problems", "/problems/gone",
+        "/.well-known/api-catalog", "/v1",
         "/v1/changes", "/v1/graph", "/v1/graph?format=svg", "/v1/timeline", "/v1/stats", "/v1/search?q=ilo", "/v1/export",
         "/v1/export?format=xlsx", "/v1/context.jsonld",
     ],
