@@ -89,8 +89,8 @@ def create_app(
         looking = asyncio.create_task(app.state.metrics.keep_looking())
         with signals.heard(lambda: app.state.pulse.stop(), grace=settings.grace_seconds):
             yield
-        looking.cancel()
-        app.state.database.close()
+            looking.cancel()
+            app.state.database.close()
 
     app = FastAPI(
         title="Concord", version="1", summary="The registry of partnerships", description=ABOUT, lifespan=lifespan,

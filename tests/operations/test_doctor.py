@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from app.api.v1 import RESOURCES
 from app.cli import main
@@ -17,10 +18,11 @@ from app.exchange.doctor import CHECKS, Finding, Verdict
 from app.exchange.passages import fingerprint
 from app.kit import records
 from app.kit.db import Database
+from app.kit.resource import Resource
 from app.settings import Settings
 from tests.conftest import TESTER, Server
 
-NOUN = {resource.plural: resource for resource in RESOURCES}
+NOUN: dict[str, Resource[Any]] = {resource.plural: resource for resource in RESOURCES}
 
 
 def examined(database: Database, **given: Any) -> dict[str, Finding]:
@@ -51,7 +53,7 @@ def text_stored(database: Database) -> None:
         "text": "It is so.",
     }
     values = {"title": "A page", "slug": "a-page", "kind": "web_page", "passages": [passage]}
-    data = records.validated(NOUN["sources"], values)
+    data: BaseModel = records.validated(NOUN["sources"], values)
     database.write(lambda tx: records.create(tx, NOUN["sources"], data), TESTER)
 
 
@@ -93,7 +95,8 @@ BROKEN: dict[str, tuple[tuple[str, ...], dict[str, Verdict], str]] = {
     "a table is gone": (("DROP TABLE organization_merge",), {"schema": Verdict.wrong}, "organization_merge"),
     "a column too many": (("ALTER TABLE organization ADD COLUMN mine TEXT",), {"tables": Verdict.wrong}, "mine"),
     "a clock behind": (("UPDATE clock SET seq = 5",), {"clock": Verdict.wrong}, "5"),
-    "a write is gone": (("DELETE FROM revision WHERE seq = 7",), {"clock": Verdict.wrong, "seed": Verdict.warning}, "210 are there"),
+    "a write is gone": (
+        ("DELETE FROM revision WHERE seq = 7",), {"clock": Verdict.wrong, "seed": Verdict.warning}, "210 are there"),
     "another text": (
         ("UPDATE source_passage SET text = 'It is not so.' WHERE text IS NOT NULL",),
         {"fingerprints": Verdict.wrong}, "a-page 1.1.1"),

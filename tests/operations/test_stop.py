@@ -115,7 +115,7 @@ def test_a_stream_ends_at_once_and_goes_on_behind_its_last_event(server: Server)
         process.send_signal(signal.SIGTERM)
         assert [line for line in lines if line.startswith("id:")] == []
         assert process.wait(GRACE) == 0
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < 6  # and not the whole of the grace period
     with served(url, "--no-seed") as (_, client):
         client.post("/v1/organizations", json={"name": "Next", "kind": "other"})
         resumed = STREAM | {"Last-Event-ID": last.removeprefix("id: ")}
@@ -155,7 +155,7 @@ def test_a_request_that_does_not_end_is_given_up_after_the_grace_period(server: 
         begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(GRACE) == 0
-        assert 0.5 < time.monotonic() - begin < 6
+        assert 0.5 < time.monotonic() - begin < 8
 
 
 def test_a_database_that_hangs_does_not_keep_the_process(server: Server) -> None:
@@ -170,7 +170,7 @@ def test_a_database_that_hangs_does_not_keep_the_process(server: Server) -> None
         begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(GRACE) == 1
-        assert time.monotonic() - begin < 6
+        assert time.monotonic() - begin < 8
         assert waiting.result(GRACE).status_code == 500
 
 

@@ -9,10 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from app.settings import Settings
 from tests.conftest import Server
 from tests.test_cli import served, until
 
@@ -91,11 +89,7 @@ def test_without_the_setting_nothing_is_sent(server: Server) -> None:
         assert collector.bodies == []
 
 
-def test_it_is_off_unless_it_is_turned_on() -> None:
-    assert Settings().telemetry is False
-
-
-@pytest.mark.parametrize("variables", [{}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "nonsense"}])
-def test_telemetry_that_cannot_be_sent_stops_nothing(server: Server, variables: dict[str, str]) -> None:
+def test_telemetry_that_cannot_be_sent_stops_nothing(server: Server) -> None:
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "nonsense"}
     with served(server.fresh("seeded"), "--no-seed", variables=variables, telemetry="true") as (_, client):
         assert client.get("/v1/organizations/oecd").status_code == 200
