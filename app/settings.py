@@ -29,7 +29,7 @@ def whole(given: str) -> int:
 
 def flag(given: str) -> bool:
     if given not in ("true", "false"):
-        raise ValueError("is true or false")
+        raise ValueError("must be true or false")
     return given == "true"
 
 
@@ -38,7 +38,7 @@ def one_of(*allowed: str) -> Reader:
 
     def read(given: str) -> str:
         if given not in allowed:
-            raise ValueError(f"is one of {', '.join(allowed)}")
+            raise ValueError(f"must be one of {', '.join(allowed)}")
         return given
 
     return read

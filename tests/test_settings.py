@@ -65,7 +65,7 @@ def test_a_flag_is_true_or_false_and_nothing_else(name: str) -> None:
     for given, value in (("true", True), ("false", False)):
         assert getattr(Settings.from_environment({variable(name): given}), name) is value
     for given in ("", "1", "0", "yes", "True", " true"):
-        with pytest.raises(ValueError, match=f"{variable(name)} is true or false, not {given!r}"):
+        with pytest.raises(ValueError, match=f"{variable(name)} must be true or false, not {given!r}"):
             Settings.from_environment({variable(name): given})
 
 
@@ -76,7 +76,7 @@ def test_a_word_is_one_of_those_that_there_are(name: str, words: tuple[str, ...]
     for word in words:
         assert getattr(Settings.from_environment({variable(name): word}), name) == word
     for word in ("", "xml", words[0].upper(), f" {words[0]}"):
-        with pytest.raises(ValueError, match=f"{variable(name)} is one of {', '.join(words)}, not {word!r}"):
+        with pytest.raises(ValueError, match=f"{variable(name)} must be one of {', '.join(words)}, not {word!r}"):
             Settings.from_environment({variable(name): word})
 
 

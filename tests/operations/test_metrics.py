@@ -51,7 +51,8 @@ def test_a65_a_thousand_addresses_of_one_route_are_one_series(client: httpx.Clie
     for path in ("/v1/organizations/here", "/v1/organizations/nobody", "/nowhere"):
         client.get(path)
     client.request("LOCK", "/nowhere")
-    before, found = set(metrics(client)), requests(client, ONE, status=404)
+    found = requests(client, ONE, status=404)  # and the page's own series are there
+    before = set(metrics(client))
     begin = perf_counter()
     for _ in range(1000):
         client.get(f"/v1/organizations/{uuid4()}")
@@ -169,7 +170,9 @@ def test_all_workers_are_told_together_also_when_one_dies(server: Server) -> Non
             until(lambda: told(address, "sse_listeners") == 0)
         assert told(address, "http_requests_total", route=ONE, method="GET", status="200") == 40
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert (
+            process.wait(30) == 0
+        )  # uvicorn hears nothing while it waits for the worker that takes the dead one's place
     assert not folder.exists()
 
 

@@ -63,9 +63,10 @@ def stopped_under_load(
     """Stop while some write and one listens; the ids of the writes that were answered."""
     over, enough = threading.Event(), len(answered) + random.Random(name).randint(10, 40)  # noqa: S311
     with ThreadPoolExecutor(CLIENTS + 1) as threads, set_at_the_end(over):
-        listener = threads.submit(listened_to_the_end, client)
+        listens = threading.Event()
+        listener = threads.submit(listened_to_the_end, client, listens)
         loads = [threads.submit(load, client, f"{name}-{n}", over, answered) for n in range(CLIENTS)]
-        until(lambda: len(answered) > enough)
+        until(lambda: len(answered) > enough and listens.is_set())
         begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(GRACE) == 0
@@ -94,13 +95,17 @@ def load(client: httpx.Client, name: str, over: threading.Event, answered: list[
     return received
 
 
-def listened_to_the_end(client: httpx.Client) -> int:
+def listened_to_the_end(client: httpx.Client, begun: threading.Event) -> int:
     """How much came until the server ended the stream. Raises RemoteProtocolError where it was cut."""
     with (
         httpx.Client(base_url=client.base_url, timeout=60) as own,
         own.stream("GET", "/v1/changes", headers=STREAM) as s,
     ):
-        return sum(map(len, s.iter_bytes()))
+        size = 0
+        for piece in s.iter_bytes():
+            begun.set()
+            size += len(piece)
+        return size
 
 
 def test_a_stream_ends_at_once_and_goes_on_behind_its_last_event(server: Server) -> None:
