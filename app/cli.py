@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -17,10 +20,11 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from tqdm import tqdm
 
+from app.api import logs
 from app.api.v1 import RESOURCES
 from app.auth import keys
 from app.auth.policy import Role
-from app.exchange import documents, exports, files, imports, pages, passages, verification
+from app.exchange import doctor, documents, exports, files, imports, pages, passages, verification
 from app.exchange.exports import Form
 from app.exchange.imports import File, ImportMode, Problem, Wish
 from app.kit import backfill, backups, migrations, records
@@ -30,16 +34,15 @@ from app.kit.engines import make_engine
 from app.kit.errors import RegistryError
 from app.kit.fields import AsOfQuery, Moment
 from app.kit.resource import Resource
-from app.settings import MIGRATIONS, SEED, Settings
+from app.settings import MIGRATIONS, SEED, Settings, table
 
 IMPORTER = Author("import")
 OPERATOR = Author("operator")
 """Who makes keys with this command: whoever may start it, may."""
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
 MODES = {mode.value: mode for mode in ImportMode}
 ROLES = {role.value: role for role in Role}
 MOST_KEYS = 1000
-GRACE = 5
-"""Seconds that requests have to end once the server is told to stop. A live stream never would by itself."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,6 +85,16 @@ def _parser() -> argparse.ArgumentParser:
         "--document", type=Path, help="the source document: its passages are checked and their text is stored"
     )
     seed.set_defaults(run=_seed)
+
+    shown = commands.add_parser("settings", help="what can be set, as a table in Markdown")
+    shown.set_defaults(run=_settings)
+
+    reindex = commands.add_parser("reindex", help="make the index of search anew")
+    reindex.set_defaults(run=_reindex)
+
+    examined = commands.add_parser("doctor", help="look whether all is well, and say what to do")
+    examined.add_argument("--json", action="store_true", help="for programs")
+    examined.set_defaults(run=_doctor)
 
     verify = commands.add_parser("verify", help="how the citations of a source stand in a newer text of it")
     verify.add_argument("source", help="slug or id of the source")
@@ -136,26 +149,47 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
     from app.api import protocol
 
-    if options.no_migrate:
+    _prepare(options, settings)
+    # Uvicorn sends itself once more the signal that has stopped it; like this that is no failure, and the code is 0.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with _shared_metrics(options.workers):
+        uvicorn.run(
+            "app.main:create_app",
+            factory=True,
+            host=options.host,
+            port=options.port,
+            workers=options.workers,
+            timeout_graceful_shutdown=settings.grace_seconds,
+            log_config=logs.configuration(settings.log_format, settings.log_level),
+            **protocol.options(settings),
+        )
+    return 0
+
+
+def _prepare(options: argparse.Namespace, settings: Settings) -> None:
+    """Bring schema, seed and the first key to where this program has them, or see that they can be served."""
+    if options.no_migrate or settings.read_only:
         engine = make_engine(settings.database_url, pool_size=1)
         migrations.verify(engine, MIGRATIONS)
         engine.dispose()
     else:
         _migrate(options, settings)
-    if not options.no_seed:
+    if not options.no_seed and not settings.read_only:
         options.document = None
         _seed(options, settings)
-    _give_first_key(settings)
-    uvicorn.run(
-        "app.main:create_app",
-        factory=True,
-        host=options.host,
-        port=options.port,
-        workers=options.workers,
-        timeout_graceful_shutdown=GRACE,
-        **protocol.options(settings),
-    )
-    return 0
+    if not settings.read_only:
+        _give_first_key(settings)
+
+
+@contextmanager
+def _shared_metrics(workers: int) -> Iterator[None]:
+    """A folder in which several workers add up what they count. They read its name before they count anything."""
+    if workers == 1 or METRICS in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="concord-metrics-") as folder:
+        os.environ[METRICS] = folder
+        yield
 
 
 def _migrate(_: argparse.Namespace, settings: Settings) -> int:
@@ -277,6 +311,37 @@ def _revoke_key(options: argparse.Namespace, settings: Settings) -> int:
     with _registry(settings) as database:
         database.write(lambda tx: keys.revoke(tx, options.name, even_the_last=True), OPERATOR)
     return 0
+
+
+def _settings(_: argparse.Namespace, __: Settings) -> int:
+    print(table())
+    return 0
+
+
+def _reindex(_: argparse.Namespace, settings: Settings) -> int:
+    database = records.open_database(settings.database_url, pool_size=1)
+    try:
+        migrations.verify(database.engine, MIGRATIONS)
+        made = database.write(lambda tx: backfill.reindex(tx, RESOURCES), Author("reindex"))
+    finally:
+        database.close()
+    print(f"{made} records can be found.")
+    return 0
+
+
+def _doctor(options: argparse.Namespace, settings: Settings) -> int:
+    database = records.open_database(settings.database_url, pool_size=1)
+    try:
+        findings = list(doctor.examine(settings, database, RESOURCES, os.environ))
+    finally:
+        database.close()
+    verdict = doctor.worst(findings)
+    if options.json:
+        print(json.dumps({"verdict": verdict, "checks": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        for finding in findings:
+            print(f"{finding.verdict:8} {finding.check}: {finding.found}{f' → {finding.do}' if finding.do else ''}")
+    return 1 if verdict is doctor.Verdict.wrong else 0
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -9,14 +9,17 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from app.api import deprecations, openapi, ops, problems
+from app.api import deprecations, openapi, ops, problems, signals
 from app.api.crud import crud_router
 from app.api.deprecations import DEPRECATIONS, Deprecation
 from app.api.edge import Edge
 from app.api.limits import Failures, RateLimit, Slots
+from app.api.metrics import FOLDER, Metrics
+from app.api.observed import QUIET, Observed
 from app.api.pulse import Pulse
 from app.api.v1 import (
     RESOURCES,
@@ -87,15 +90,19 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         migrations.verify(app.state.database.engine, MIGRATIONS)
-        app.state.database.tend()
-        yield
-        app.state.database.close()
+        if not settings.read_only:
+            app.state.database.tend()
+        looking = asyncio.create_task(app.state.metrics.keep_looking())
+        with signals.heard(lambda: app.state.pulse.stop(), grace=settings.grace_seconds):
+            yield
+            looking.cancel()
+            app.state.database.close()
 
     app = FastAPI(
         title="Concord", version="1", summary="The registry of partnerships", description=ABOUT, lifespan=lifespan,
         openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False,
         openapi_tags=[*({"name": noun.plural, "description": noun.model.__doc__} for noun in RESOURCES), *TAGS],
-        telemetry={"auto_configure": False},
+        telemetry=telemetry(settings),
     )  # fmt: skip
     app.state.settings = settings
     app.state.database = records.open_database(
@@ -105,6 +112,7 @@ def create_app(
         replica_url=settings.replica_url,
         waiting=settings.max_waiting,
     )
+    app.state.schema = migrations.head(MIGRATIONS)
     app.state.resources = RESOURCES
     app.state.schemas = SCHEMAS
     app.state.deprecations = deprecations.table(deprecated)
@@ -115,6 +123,11 @@ def create_app(
     )
     app.state.exports = Slots(settings.max_exports, "As many exports are being answered as this server takes at once.")
     app.state.failures = Failures()
+    app.state.metrics = Metrics(
+        load=lambda: app.state.database.load(),
+        listeners=lambda: app.state.pulse.listeners,
+        shared=os.environ.get(FOLDER),
+    )
     problems.install(app)
     by_table = {resource.table.name: resource for resource in RESOURCES}
     for resource in RESOURCES:
@@ -127,7 +140,18 @@ def create_app(
     if settings.trusted_proxies:  # outermost: everything within, the log included, sees the client that the proxy saw
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    layers = app.build_middleware_stack  # the outermost of them answers crashes, and its answers are observed as well
+    app.build_middleware_stack = lambda: Observed(layers(), metrics=app.state.metrics)  # type: ignore[method-assign]
     return app
+
+
+def telemetry(settings: Settings) -> TelemetryConfig:
+    """OpenTelemetry as FastAPI does it: a span a request and the durations. Not its log records, which hold the messages of
+    exceptions: ours stays here, and names the trace."""
+    return {
+        "auto_configure": settings.telemetry, "operation_spans": False, "logs": False,
+        "exclude": lambda scope: scope.get("path") in QUIET,
+    }  # fmt: skip
 
 
 def _openapi(app: FastAPI) -> dict[str, object]:

@@ -42,6 +42,17 @@ def key(given: str) -> str:
     return given
 
 
+def one_of(*allowed: str) -> Reader:
+    """A reader of one of these words."""
+
+    def read(given: str) -> str:
+        if given not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return given
+
+    return read
+
+
 def path_prefix(given: str) -> str:
     if given and not given.startswith("/"):
         raise ValueError("begins with a slash: /registry")
@@ -150,6 +161,18 @@ class Settings:
         networks,
     )
     root_path: str = setting("", "the prefix under which a proxy serves the registry, e.g. `/registry`", path_prefix)
+    read_only: bool = setting(
+        False, "`true`: every write is refused, and `concord serve` neither migrates nor seeds", flag
+    )
+    log_format: str = setting("text", "how the log is written: `text` or `json`", one_of("text", "json"))
+    log_level: str = setting(
+        "info", "what is logged: `debug` (also health probes), `info`, `warning`, `error`",
+        one_of("debug", "info", "warning", "error"),
+    )  # fmt: skip
+    grace_seconds: int = setting(8, "seconds that requests have to end once the server is told to stop", whole)
+    telemetry: bool = setting(
+        False, "`true`: send OpenTelemetry traces and metrics to where `OTEL_EXPORTER_OTLP_ENDPOINT` says", flag
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -172,6 +195,20 @@ class Settings:
 def variable(row: Field[Any]) -> str:
     """The environment variable of a setting."""
     return PREFIX + row.name.upper()
+
+
+def default(row: Field[Any]) -> str:
+    """What holds when nothing is set, as an operator would write it."""
+    return str(row.default).lower() if isinstance(row.default, bool) else str(row.default)
+
+
+def table() -> str:
+    """Every setting, as a table in Markdown."""
+    lines = ["| setting | default | meaning |", "|---|---|---|"]
+    for row in fields(Settings):
+        shown, about = f"`{default(row)}`" if default(row) else "none", row.metadata["about"]
+        lines.append(f"| `{variable(row)}` | {shown} | {about}{' (secret)' if row.metadata['secret'] else ''} |")
+    return "\n".join(lines)
 
 
 def _content(name: str, path: str) -> str:

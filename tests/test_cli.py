@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,18 +41,16 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def served(url: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    """`concord serve` on a free port of the loopback, as soon as it answers."""
+def served(
+    url: str, *arguments: str, log: Path | None = None, variables: Mapping[str, str] | None = None, **settings: str
+) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+    """`concord serve` on a free port of the loopback, as soon as it answers. What it says goes to `log`."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "app", "serve", "--port", str(port), *arguments]
-    process = subprocess.Popen(
-        command,
-        cwd=HOME,
-        env=environment(database_url=url, admin_key=KEY),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    given = environment(database_url=url, **({"admin_key": KEY} | settings)) | dict(variables or {})
+    with open(log or os.devnull, "ab") as said:
+        process = subprocess.Popen(command, cwd=HOME, env=given, stdout=said, stderr=said)
     try:
         with authorized(port) as client:
             deadline = time.monotonic() + SECONDS
@@ -64,6 +62,13 @@ def served(url: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes],
     finally:
         process.terminate()
         process.wait(SECONDS)
+
+
+def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.02)
 
 
 def answers(client: httpx.Client) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.cli import main
 from app.settings import HOME, MIGRATIONS, SEED, Settings, flag, text, whole
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
@@ -58,6 +59,26 @@ def test_a_mistyped_variable_is_refused_with_those_that_there_are(name: str) -> 
 def test_a_number_is_a_whole_one_above_zero(name: str, text: str) -> None:
     with pytest.raises(ValueError, match=f"{variable(name)} must be a whole number above zero"):
         Settings.from_environment({variable(name): text})
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_a_flag_is_true_or_false_and_nothing_else(name: str) -> None:
+    for given, value in (("true", True), ("false", False)):
+        assert getattr(Settings.from_environment({variable(name): given}), name) is value
+    for given in ("", "1", "0", "yes", "True", " true"):
+        with pytest.raises(ValueError, match=f"{variable(name)} must be true or false, not {given!r}"):
+            Settings.from_environment({variable(name): given})
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("log_format", ("text", "json")), ("log_level", ("debug", "info", "warning", "error"))]
+)
+def test_a_word_is_one_of_those_that_there_are(name: str, words: tuple[str, ...]) -> None:
+    for word in words:
+        assert getattr(Settings.from_environment({variable(name): word}), name) == word
+    for word in ("", "xml", words[0].upper(), f" {words[0]}"):
+        with pytest.raises(ValueError, match=f"{variable(name)} must be one of {', '.join(words)}, not {word!r}"):
+            Settings.from_environment({variable(name): word})
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -140,13 +161,16 @@ def test_settings_cannot_be_changed_once_they_are_read() -> None:
         Settings().pool_size = 1  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("name", FIELDS)
-def test_each_setting_is_in_the_readme_with_its_default(name: str) -> None:
-    row = next(line for line in (HOME / "README.md").read_text().splitlines() if f"| `{variable(name)}` |" in line)
-    default = row.split("|")[2].strip().strip("`")
-    value = FIELDS[name].default
-    shown = str(value).lower() if isinstance(value, bool) else str(value)
-    assert default == ("none" if value in ("", ()) else shown)
+def test_the_table_in_the_documents_is_the_one_that_the_program_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings"]) == 0
+    printed = capsys.readouterr().out
+    assert printed in (HOME / "docs/settings.md").read_text()
+    rows = {line.split(" | ")[0]: line for line in printed.splitlines()}
+    assert len(rows) == len(FIELDS) + 2
+    for name, field in FIELDS.items():
+        row = rows[f"| `{variable(name)}`"]
+        assert row.endswith(f"| {field.metadata['about']}{' (secret)' if name in SECRETS else ''} |")
+        assert field.metadata["reader"](row.split(" | ")[1].strip("`").removeprefix("none")) == field.default
 
 
 def test_the_seed_and_the_migrations_are_found_from_any_folder() -> None:

@@ -19,7 +19,7 @@ from app.auth.policy import Caller
 from app.exchange.exports import Reads
 from app.kit import past
 from app.kit.db import Author, Database, Transaction, Work
-from app.kit.errors import Fault, Invalid, Malformed, Unavailable
+from app.kit.errors import Fault, Invalid, Malformed, ReadOnly, Unavailable
 from app.kit.text import clean
 from app.settings import Settings
 
@@ -104,7 +104,8 @@ def patient(there: Database) -> Reads:
 
 
 async def writing(request: Request, work: Work[T], author: Author, *, dry_run: bool = False) -> T:
-    """Run `work` in a writing transaction; it is committed when this returns."""
+    """Run `work` in a writing transaction; it is committed when this returns. Raises ReadOnly in that mode."""
+    insist_on_writing(request)
     passed: list[Transaction] = []
 
     def noted(tx: Transaction) -> T:
@@ -132,8 +133,15 @@ def query(request: Request, cls: type[Q]) -> Q:
     raise Invalid("A parameter has a value that is not allowed.", faults=faults)
 
 
+def insist_on_writing(request: Request) -> None:
+    """Raises ReadOnly while the registry takes no writes. Asked before anything else of a write, and again at its door."""
+    if settings(request).read_only:
+        raise ReadOnly("The registry is in read-only mode: nothing was changed. Reading goes on.")
+
+
 def author(request: Request) -> Author:
-    """Who writes, and what they may: the door asks. Raises Malformed for a Change-Reason that cannot be read."""
+    """Who writes, and what they may: the door asks. Raises ReadOnly; Malformed for a Change-Reason that cannot be read."""
+    insist_on_writing(request)
     caller: Caller = request.state.caller
     return Author(caller.name, change_reason(request), caller.may)
 

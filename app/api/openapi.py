@@ -34,7 +34,7 @@ EXAMPLE_META = {
 EVERYWHERE = ("too-many-requests", "overloaded", "timed-out")
 """What the edge may answer to anything. (What else it refuses, 408, 414, 421 and 431, no client meets that reads this.)"""
 READ = ("malformed-request", "unauthenticated", "invalid", "internal-error", "unavailable", *EVERYWHERE)
-WRITE = (*READ, "forbidden")
+WRITE = (*READ, "forbidden", "read-only")
 CONDITIONAL_WRITE = (*WRITE, "conflict", "gone", "precondition-failed", "precondition-required")
 BODY = ("body-too-large", "unsupported-media-type")
 
@@ -88,25 +88,27 @@ CHANGE_REASON = {
 
 
 def problems(slugs: Iterable[str]) -> dict[int | str, dict[str, Any]]:
-    """The responses for these problem types, one a status: with the titles of all, and an example of the first."""
-    by_status: dict[int, list[ProblemType]] = {}
+    """The responses for these problem types, one a status: several that share one are its examples."""
+    kinds: dict[int, list[ProblemType]] = {}
     for slug in dict.fromkeys(slugs):
-        by_status.setdefault(TYPES[slug].status, []).append(TYPES[slug])
-    return {status: _problem(by_status[status]) for status in sorted(by_status)}
+        kinds.setdefault(TYPES[slug].status, []).append(TYPES[slug])
+    return {status: _problems(kinds[status]) for status in sorted(kinds)}
 
 
-def _problem(kinds: Sequence[ProblemType]) -> dict[str, Any]:
-    kind = kinds[0]
-    example = {
-        "type": f"/problems/{kind.slug}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": kind.about,
-        "errors": [],
-    }
-    content = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}, "example": example}}
-    found = {"description": " ".join(f"{each.title}." for each in kinds), "content": content}
-    return found if kind.status not in HEADERS else {**found, "headers": dict(HEADERS[kind.status])}
+def _problems(kinds: Sequence[ProblemType]) -> dict[str, Any]:
+    examples = {
+        kind.slug: {
+            "type": f"/problems/{kind.slug}", "title": kind.title, "status": kind.status, "detail": kind.about, "errors": [],
+        }
+        for kind in kinds
+    }  # fmt: skip
+    content: dict[str, Any] = {"schema": {"$ref": _REF.format(model="Problem")}}
+    if len(kinds) == 1:
+        content["example"] = examples[kinds[0].slug]
+    else:
+        content["examples"] = {slug: {"value": example} for slug, example in examples.items()}
+    found = {"description": f"{', or: '.join(kind.title for kind in kinds)}.", "content": {MEDIA_TYPE: content}}
+    return {**found, "headers": dict(HEADERS[kinds[0].status])} if kinds[0].status in HEADERS else found
 
 
 def text_body(examples: Mapping[str, str]) -> dict[str, Any]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import html
+import platform
 import re
+from importlib.metadata import version
 from importlib.resources import files
+from typing import TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -14,17 +18,38 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
-from app.api import deps, openapi
+from app.api import deps, metrics, openapi
+from app.api.metrics import DISTRIBUTION
 from app.api.problems import TYPES
 from app.api.strict import StrictRoute
 from app.api.v1 import entry_points
-from app.kit.db import Transaction
-from app.kit.errors import NotFound
+from app.kit import migrations
+from app.kit.db import Transaction, Work, refusal
+from app.kit.errors import NotFound, NotReady, Unavailable
 
 router = APIRouter(route_class=StrictRoute)
 HEALTH = openapi.object_of("Health", "How the process is.", {"status": {"type": "string", "examples": ["alive"]}})
+VERSION = openapi.object_of(
+    "Version", "Which program runs, on what.",
+    {
+        "version": {"type": "string", "examples": ["0.1.0"], "description": "Of the program."},
+        "python": {"type": "string", "examples": ["3.13.1"], "description": "Of Python."},
+        "database": {"type": "string", "enum": ["postgresql", "sqlite"], "description": "Its kind."},
+        "schema": openapi.object_of(
+            "SchemaVersion", "The revisions of the schema.",
+            {
+                "program": {"type": "string", "description": "The one that the program needs."},
+                "database": {"type": ["string", "null"], "description": "The one that the database is at."},
+            },
+        ),
+    },
+)  # fmt: skip
 ASSETS = "/docs/assets"
+PATIENCE = 1.5
+"""Seconds that the database has to say how it is: who asks gives up after two or three."""
+T = TypeVar("T")
 
 
 @router.get(
@@ -38,18 +63,79 @@ async def livez() -> Response:
 
 @router.get(
     "/readyz", tags=["operations"],
-    **openapi.operation("getReadiness", "Can it answer?", "Asks the database.",
-                        {200: openapi.ok("It can.", HEALTH, headers={}),
-                         **openapi.problems(["malformed-request", "unavailable"])}, may=None),
+    **openapi.operation(
+        "getReadiness", "Can it answer?",
+        "Asks the database, and whether its schema is the one that this program needs. Answers within two seconds, also when "
+        "the database does not.",
+        {200: openapi.ok("It can.", HEALTH, headers={}), **openapi.problems(["malformed-request", "unavailable", "not-ready"])},
+        may=None,
+    ),
 )  # fmt: skip
 async def readyz(request: Request) -> Response:
-    await deps.reading(request, _ask)
+    found, needed = await _soon(request, _revision), request.app.state.schema
+    if found != needed:
+        raise NotReady(f"The database is at revision {found or 'none'}, this program needs {needed}.")
     return JSONResponse({"status": "ready"})
 
 
-def _ask(tx: Transaction) -> None:
-    tx.execute(sa.select(sa.literal(1)))
-    tx.sequence()
+def _revision(tx: Transaction) -> str | None:
+    try:
+        return migrations.current(tx.connection)
+    except (sa.exc.OperationalError, sa.exc.ProgrammingError) as error:
+        if refusal(error) is not error:
+            raise
+        return None  # it answers, and has no such table
+
+
+async def _soon(request: Request, work: Work[T]) -> T:
+    """What `work` reads. Raises Unavailable where that takes longer than somebody waits who asks how things are."""
+    try:
+        return await asyncio.wait_for(deps.reading(request, work), PATIENCE)
+    except TimeoutError:
+        raise Unavailable("The database does not answer in time.") from None
+
+
+@router.get(
+    "/version", tags=["operations"],
+    **openapi.operation(
+        "getVersion", "Which program is this?",
+        "The version of the program and of Python, the kind of database, and the revisions of the schema: the one that the "
+        "program needs, and the one that the database is at (null while it does not answer).",
+        {200: openapi.ok("It.", VERSION, headers={}), **openapi.problems(["malformed-request"])}, may=None,
+    ),
+)  # fmt: skip
+async def get_version(request: Request) -> Response:
+    try:
+        found = await _soon(request, _revision)
+    except Unavailable:
+        found = None
+    return JSONResponse({
+        "version": version(DISTRIBUTION), "python": platform.python_version(), "database": _kind(request),
+        "schema": {"program": request.app.state.schema, "database": found},
+    })  # fmt: skip
+
+
+def _kind(request: Request) -> str:
+    return deps.database(request).engine.dialect.name
+
+
+@router.get(
+    "/metrics", tags=["operations"],
+    **openapi.operation(
+        "getMetrics", "What is measured?",
+        "Counters, durations and gauges of all workers together, in the text format of Prometheus.",
+        {200: {"description": "The metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+         **openapi.problems(["malformed-request"])}, may=None,
+    ),
+)  # fmt: skip
+async def get_metrics(request: Request) -> Response:
+    try:
+        sequence = await _soon(request, Transaction.sequence)
+    except Unavailable:
+        sequence = None
+    facts = metrics.facts(sequence, _kind(request))
+    body = await asyncio.to_thread(request.app.state.metrics.exposed, facts)
+    return Response(body, media_type=metrics.MEDIA_TYPE, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/", include_in_schema=False)
@@ -134,7 +220,15 @@ def _docs_policy(page: bytes) -> str:
     )
 
 
+class Assets(StaticFiles):
+    """Files, all of one route."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["route"] = f"{ASSETS}/{{path}}"
+        await super().__call__(scope, receive, send)
+
+
 def install(app: FastAPI) -> None:
     app.state.descriptions = {}
     app.include_router(router)
-    app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="assets")
+    app.mount(ASSETS, Assets(directory=str(files("fastapi_offline") / "static")), name="assets")

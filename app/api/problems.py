@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from app.api import sequences
 from app.api.conditional import etag
+from app.api.logs import ASKED
 from app.kit import errors
 from app.kit.errors import Fault, RegistryError
 from app.kit.records import MOST_FAULTS
@@ -91,6 +92,10 @@ TYPES: dict[str, ProblemType] = {
         ProblemType("timed-out", 503, "Not answered in time",
             "The work took too long and was given up. A write may still have been stored: read the record before sending it "
             "again. Try again after Retry-After seconds; ask for less, if it happens again."),
+        ProblemType("read-only", 503, "No writes for a while",
+            "The operator has put the registry into read-only mode. Reading goes on; try again after Retry-After seconds."),
+        ProblemType("not-ready", 503, "The database is at another revision",
+            "The program and the database do not fit each other yet: a migration is under way, or was forgotten."),
     )
 }  # fmt: skip
 
@@ -109,13 +114,20 @@ MAPPING: dict[type[RegistryError], str] = {
     errors.PreconditionMissing: "precondition-required",
     errors.TooMany: "too-many-requests",
     errors.Busy: "overloaded",
+    errors.ReadOnly: "read-only",
+    errors.NotReady: "not-ready",
     errors.Unavailable: "unavailable",
 }
 _OF_STATUS = {row.status: slug for slug, row in reversed(TYPES.items())}
 _HEADERS = {
-    "unavailable": {"Retry-After": "1"},
-    "overloaded": {"Retry-After": "1"},
-    "timed-out": {"Retry-After": "5"},
+    slug: {"Retry-After": after}
+    for slug, after in (
+        ("unavailable", "1"),
+        ("overloaded", "1"),
+        ("timed-out", "5"),
+        ("read-only", "60"),
+        ("not-ready", "5"),
+    )
 }
 
 
@@ -275,13 +287,14 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 async def on_crash(request: Request, error: Exception) -> Response:
     """A fault of ours. The log has the whole of it, the client only the number under which to find it."""
-    error_id = secrets.token_hex(8)
+    error_id = request.state.error_id = secrets.token_hex(8)  # in the line of the request, too
     log.error("error %s: %s %s", error_id, request.method, ascii(request.scope["path"]), exc_info=error)
+    asked = ASKED.get()
     return problem(
         request,
         "internal-error",
         f"Something went wrong here. It is logged as {error_id}.",
-        extra={"error_id": error_id},
+        extra={"error_id": error_id, **({"request_id": asked.request_id} if asked else {})},
     )
 
 

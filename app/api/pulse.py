@@ -25,13 +25,25 @@ class Pulse:
         self._most = most
         self._beat = beat
         self._waiting = 0
+        self.stopped = False
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def insist_on_room(self) -> None:
-        """Raises Busy where too many listen already."""
+        """Raises Busy where too many listen already; Unavailable when the server is about to stop."""
+        if self.stopped:
+            raise Unavailable("The server is stopping. Come back in a moment: another one takes its place.")
         if self._waiting >= self._most:
             raise Busy(f"{self._most} clients are listening already. Ask again later, or ask for pages.")
+
+    @property
+    def listeners(self) -> int:
+        return self._waiting
+
+    def stop(self) -> None:
+        """Wake all who wait: the server is about to stop, and they must end first."""
+        self.stopped = True
+        self._moved.set()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -51,7 +63,7 @@ class Pulse:
 
     async def _run(self) -> None:
         last = None
-        while self._waiting:
+        while self._waiting and not self.stopped:
             try:
                 now = await self.look()
             except Unavailable:  # those who wait will be told at their next question

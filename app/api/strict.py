@@ -49,6 +49,7 @@ class StrictRoute(APIRoute):
             least_role(permission)  # a route that is in no row of the table fails here, when the program starts
 
         async def strict(request: Request) -> Response:
+            request.scope.setdefault("state", {})["route"] = self.path_format
             check_headers(request.scope)
             _check_length(request, extra.get("x-body", "max_body_bytes"))
             await admit(request, permission)

@@ -129,6 +129,41 @@ def load(tx: Transaction, lines: Iterable[Line]) -> Report:
     return report
 
 
+@dataclass(slots=True)
+class Comparison:
+    """How many records of a set are in the registry as the set says, how many otherwise, withdrawn, or not at all."""
+
+    same: int = 0
+    changed: int = 0
+    withdrawn: int = 0
+    absent: int = 0
+
+
+def compare(tx: Transaction, lines: Iterable[Line]) -> Comparison:
+    """How the registry stands to what `lines` say. Changes nothing."""
+    found, present = Comparison(), dict[str, dict[str, Any]]()
+    for line in lines:
+        noun = line.resource.plural
+        if noun not in present:
+            present[noun] = _present(tx, line.resource)
+        how = _compared(line, present[noun].get(line.slug))
+        setattr(found, how, getattr(found, how) + 1)
+    return found
+
+
+def _compared(line: Line, row: Any) -> str:
+    if row is None:
+        return "absent"
+    if row.withdrawn_at is not None:
+        return "withdrawn"
+    before = records.own(line.resource, records.snapshot(line.resource, row))
+    return "same" if _keeping_text(_wanted(line), before) == before else "changed"
+
+
+def _wanted(line: Line) -> dict[str, Any]:
+    return line.data().model_dump(mode="json", exclude={"slug"})
+
+
 def _load(tx: Transaction, line: Line, row: Any, report: Report, absent: set[tuple[str, str]]) -> str | None:
     """Load one line, or say why what people have done since speaks against it. `absent` gathers the records of the set
     that are not there, so that lines which refer to them are left out too."""
@@ -144,7 +179,7 @@ def _load(tx: Transaction, line: Line, row: Any, report: Report, absent: set[tup
         absent.add(key)
         return "withdrawn"
     before = records.own(line.resource, records.snapshot(line.resource, row))
-    wanted = _keeping_text(data.model_dump(mode="json", exclude={"slug"}), before)
+    wanted = _keeping_text(_wanted(line), before)
     if wanted == before:
         report.unchanged += 1
         return None

@@ -302,6 +302,14 @@ class Behind(Unavailable):
     """The replica does not have yet what the caller has seen."""
 
 
+class Load(NamedTuple):
+    """How busy a database is: connections in use, how many there may be, units of work that wait for a thread."""
+
+    in_use: int
+    limit: int
+    waiting: int
+
+
 class DryRun(Exception):
     """Carries a result out of a transaction that must leave nothing behind."""
 
@@ -411,6 +419,12 @@ class Database:
             return self._writer.submit(work, author, dry_run=dry_run)
         return self._turns.submit(lambda: self.write(work, author, dry_run=dry_run))
 
+    def load(self) -> Load:
+        """How busy it is in this process, at this moment."""
+        pool = cast(sa.QueuePool, self.engine.pool)
+        waiting = self._turns.waiting + (self._writer.waiting if self._writer is not None else 0)
+        return Load(pool.checkedout(), pool.size() + pool._max_overflow, waiting)
+
     def tend(self) -> None:
         """Let SQLite count a sample of its tables: without statistics it takes the first index that fits, and sorts a
         quarter of a large table to show a page of it. (PostgreSQL does so by itself.)"""
@@ -515,6 +529,11 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._lock = threading.Lock()
+
+    @property
+    def waiting(self) -> int:
+        """Writes that nobody has begun."""
+        return self._tasks.qsize()
 
     def submit(self, work: Work[T], author: Author, *, dry_run: bool) -> Future[T]:
         future: Future[T] = Future()

@@ -100,5 +100,13 @@ class TooMany(RegistryError):
     """The caller asks too often. `extra["headers"]` says when to come again."""
 
 
+class ReadOnly(RegistryError):
+    """The registry takes no writes for a while."""
+
+
+class NotReady(RegistryError):
+    """The database answers, and is not one that this program can serve."""
+
+
 class Again(Exception):
     """Another writer was faster: the unit of work runs the whole function once more, on what it now finds."""

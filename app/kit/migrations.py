@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -56,12 +57,36 @@ def migrate(
 def verify(engine: sa.Engine, location: Path) -> None:
     """Raises SchemaError unless the database is exactly at the newest revision, with its tables there."""
     with engine.connect() as connection:
-        current = _known(connection, location)
-    head = _scripts(location).get_current_head()
-    if current != head:
+        found = _known(connection, location)
+    if found != head(location):
         raise SchemaError(
-            f"The database is at revision {current or 'none'}, this program needs {head}. Run: concord migrate"
+            f"The database is at revision {found or 'none'}, this program needs {head(location)}. Run: concord migrate"
         )
+
+
+def head(location: Path) -> str | None:
+    """The newest revision of the scripts: the one that this program needs."""
+    return _scripts(location).get_current_head()
+
+
+def current(connection: Connection) -> str | None:
+    """The revision that the database says it is at, in one statement. Raises what the database raises where it says none."""
+    found: str | None = connection.execute(_STAMP).scalar()
+    return found
+
+
+_STAMP: sa.Select[Any] = sa.select(sa.column("version_num")).select_from(sa.table("alembic_version"))
+
+
+def differences(connection: Connection) -> list[str]:
+    """What the tables have otherwise than the models say, in Alembic's words."""
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": is_modelled})
+    return [" ".join(map(str, _flat(found))) for found in compare_metadata(context, Base.metadata)]
+
+
+def _flat(found: Any) -> tuple[Any, ...]:
+    """A difference is a tuple, several of one column are a list of them."""
+    return tuple(getattr(part, "name", None) or part for part in (found[0] if isinstance(found, list) else found)[:4])
 
 
 def is_modelled(name: str | None, kind: str, _: Any) -> bool:

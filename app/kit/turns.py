@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from app.kit.errors import Unavailable
+from app.kit.errors import Busy
 
 T = TypeVar("T")
 BEAT = 0.1
@@ -34,10 +34,10 @@ class Queue:
         return len(self._waiting)
 
     def enter(self, future: Future[Any], *, free: int = 0) -> None:
-        """Wait. `free`: how many more may come in, since they need not wait. Raises Unavailable when it is full."""
+        """Wait. `free`: how many more may come in, since they need not wait. Raises Busy when it is full."""
         with self._lock:
             if len(self._waiting) >= self.most + free:
-                raise Unavailable(FULL)
+                raise Busy(FULL)
             self._waiting[future] = time.monotonic() + self.patience
             if len(self._waiting) > free and self._watch is None and not self._closed.is_set():
                 self._watch = threading.Thread(target=self._send_away, name="concord-turns", daemon=True)
@@ -58,7 +58,7 @@ class Queue:
                     del self._waiting[future]
             for future in late:
                 if future.set_running_or_notify_cancel():
-                    future.set_exception(Unavailable(LATE))
+                    future.set_exception(Busy(LATE))
             with self._lock:
                 if not self._waiting:
                     self._watch = None
@@ -83,7 +83,7 @@ class Turns:
         self._lock = threading.Lock()
 
     def submit(self, run: Callable[[], T]) -> Future[T]:
-        """What `run` returns or raises. Raises Unavailable where too many wait; who waits too long ends with it, too."""
+        """What `run` returns or raises. Raises Busy where too many wait; who waits too long ends with it, too."""
         future: Future[T] = Future()
         self._queue.enter(future, free=self._size - self._running)
         try:
@@ -104,6 +104,11 @@ class Turns:
         finally:
             with self._lock:
                 self._running -= 1
+
+    @property
+    def waiting(self) -> int:
+        """How many units of work have not begun."""
+        return len(self._queue)
 
     def close(self) -> None:
         """Finish what waits."""

@@ -250,7 +250,7 @@ def test_an_answer_that_has_begun_may_take_as_long_as_it_takes() -> None:
 def test_a_write_that_waits_too_long_is_answered_while_it_waits(make: Make) -> None:
     app = make(deadline_seconds=0.3)
     database: Database = app.state.database
-    with database.engine.execution_options(writes=True).connect() as other:
+    with database.engine.execution_options(**{"for": "write"}).connect() as other:
         other.execute(sa.select(sa.literal(1)))
         if other.dialect.name == "postgresql":
             other.exec_driver_sql("SELECT * FROM clock FOR UPDATE")
@@ -269,7 +269,7 @@ def test_an_import_takes_the_time_that_it_needs(make: Make) -> None:
     lines = [("Content-Type", "application/x-ndjson"), *AUTHORIZED.items()]
 
     async def run() -> Answer:
-        with database.engine.execution_options(writes=True).connect() as other:
+        with database.engine.execution_options(**{"for": "write"}).connect() as other:
             other.execute(sa.select(sa.literal(1)))
             if other.dialect.name == "postgresql":
                 other.exec_driver_sql("SELECT * FROM clock FOR UPDATE")

@@ -177,7 +177,7 @@ def test_every_answer_is_described_and_every_refusal_is_a_problem(document: Json
                 (media_type,) = response["content"]
                 assert media_type == "application/problem+json"
                 assert response["content"][media_type]["schema"] == PROBLEM
-                assert response["content"][media_type]["example"]["status"] == int(status)
+                assert all(example["status"] == int(status) for example in shown(response["content"][media_type]))
             elif status in ("204", "304", "308"):
                 assert "content" not in response
             else:
@@ -188,11 +188,26 @@ def test_every_answer_is_described_and_every_refusal_is_a_problem(document: Json
             "getEntryPoint",
             "getContext",
             "getTerms",
-        ):  # they do not ask the database
+            "getVersion",
+            "getMetrics",
+        ):  # they do not ask the database, or answer without it
             assert "503" in responses
         assert verb == "get" or "500" in responses
         assert ("401" in responses) == bool(operation["security"])
         assert ("403" in responses) == (operation.get("x-least-role", "reader") != "reader")
+
+
+def shown(content: Json) -> list[Any]:
+    """The examples of a body: one, or one of each kind of problem that shares a status."""
+    return [example["value"] for example in content.get("examples", {}).values()] or [content["example"]]
+
+
+def test_every_writing_says_that_it_is_refused_in_read_only_mode(document: Json) -> None:
+    for path, verb, operation in operations(document):
+        writes = any(parameter["name"] == "Change-Reason" for parameter in operation["parameters"])
+        problems = operation["responses"].get("503", {}).get("content", {}).get("application/problem+json", {})
+        kinds = {example["type"] for example in (shown(problems) if problems else [])}
+        assert ("/problems/read-only" in kinds) == writes, (path, verb)
 
 
 def test_every_operation_that_reads_a_body_describes_it(document: Json) -> None:
@@ -448,8 +463,8 @@ def test_every_example_is_as_its_schema_says(document: Json) -> None:
     for _, _, operation in operations(document):
         for body in (operation.get("requestBody", {}), *operation["responses"].values()):
             for media_type, content in body.get("content", {}).items():
-                if "example" in content:
-                    found = invalid(document, content["schema"], content["example"])
+                for example in shown(content) if {"example", "examples"} & set(content) else ():
+                    found = invalid(document, content["schema"], example)
                     assert found == [], (operation["operationId"], media_type)
         for parameter in operation["parameters"]:
             for example in (*parameter["schema"].get("examples", ()), *filter(None, [parameter.get("example")])):
@@ -551,7 +566,8 @@ def test_the_documentation_page_and_all_it_loads_come_from_this_server(http: htt
 @pytest.mark.parametrize(
     "path",
     [
-        "/", "/livez", "/readyz", "/docs", "/openapi.json", "/problems", "/problems/gone", "/.well-known/api-catalog", "/v1",
+        "/", "/livez", "/readyz", "/version", "/docs", "/openapi.json", "/problems", "/problems/gone",
+        "/.well-known/api-catalog", "/v1",
         "/v1/changes", "/v1/graph", "/v1/graph?format=svg", "/v1/timeline", "/v1/stats", "/v1/search?q=ilo", "/v1/export",
         "/v1/export?format=xlsx", "/v1/context.jsonld",
     ],

@@ -135,17 +135,19 @@ async def _stream(request: Request, query: ChangesQuery) -> Response:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **negotiation.VARY}
     if request.scope.get("head"):
         return Response(headers=headers, media_type=STREAM)
+    request.state.live = True  # how long it lasts says nothing about how fast we are
     return EventSourceResponse(_events(request, query), headers=headers)
 
 
 async def _events(request: Request, query: ChangesQuery) -> AsyncIterator[bytes]:
-    """Every change behind `query.after`, then each new one. Ends by itself after LONGEST seconds, when the database goes, or
-    when the key that opened it is revoked."""
+    """Every change behind `query.after`, then each new one. Ends by itself after LONGEST seconds, when the database goes, when
+    the key that opened it is revoked, and when the server stops: the client comes back, to whichever answers then, behind the
+    last event that it has."""
     pulse: Pulse = request.app.state.pulse
     end = asyncio.get_running_loop().time() + LONGEST
     async with pulse.listening():
         yield format_sse_event(retry=1000)
-        while asyncio.get_running_loop().time() < end:
+        while asyncio.get_running_loop().time() < end and not pulse.stopped:
             move = pulse.next_move
             try:
                 await access.look_again(request)

@@ -1,0 +1,125 @@
+"""The outermost layer: every request has an id, belongs to a trace, leaves one line in the log, and is counted.
+
+A pure ASGI layer around everything else, the answer to a crash included.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+from opentelemetry import trace
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.logs import ASKED, Asked
+from app.api.metrics import UNROUTED, Metrics
+from app.kit.ids import new_id
+
+log = logging.getLogger("concord.access")
+QUIET = frozenset(("/livez", "/readyz", "/metrics"))
+"""Routes that are asked every few seconds: a line about them is worth reading only when they fail."""
+ANONYMOUS = "anonymous"
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
+
+
+class Observed:
+    """Watches what passes. The layers below share `scope["state"]` with it: `route` (the template of the path), `caller`,
+    `live` (a stream without an end) and `error_id` (of a crash that is answered and logged)."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        asked = asked_by(scope)
+        ASKED.set(asked)
+        answer = _Answer(send, asked.request_id)
+        begin = perf_counter()
+        self._metrics.in_flight += 1
+        try:
+            await self._app(scope, receive, answer.send)
+        except Exception:
+            if "error_id" not in state:
+                raise  # nobody has logged it: the server does
+        finally:
+            self._metrics.in_flight -= 1
+            self._note(scope, answer, perf_counter() - begin)
+
+    def _note(self, scope: Scope, answer: _Answer, seconds: float) -> None:
+        state = scope["state"]
+        route = state.get("route", UNROUTED)
+        self._metrics.answered(route, scope["method"], answer.status, None if state.get("live") else seconds)
+        level = logging.DEBUG if route in QUIET and answer.status < 400 else logging.INFO
+        if log.isEnabledFor(level):
+            log.log(level, "request", extra=_fields(scope, answer, route, seconds))
+
+
+def _fields(scope: Scope, answer: _Answer, route: str, seconds: float) -> dict[str, Any]:
+    state, client = scope["state"], scope.get("client")
+    fields = {
+        "method": scope["method"], "route": route, "path": scope["path"], "status": answer.status,
+        "duration_ms": round(seconds * 1000, 3), "bytes": answer.size, "client": client[0] if client else None,
+        "caller": getattr(state.get("caller"), "name", ANONYMOUS),
+    }  # fmt: skip
+    if not answer.complete:
+        fields["broken_off"] = True
+    if "error_id" in state:
+        fields["error_id"] = state["error_id"]
+    return fields
+
+
+class _Answer:
+    """An answer on its way out: gets its id, and is measured."""
+
+    __slots__ = ("_id", "_send", "complete", "size", "status")
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._id = (b"x-request-id", request_id.encode())
+        self.status, self.size, self.complete = 500, 0, False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": [*message.get("headers", ()), self._id]}
+        elif message["type"] == "http.response.body":
+            self.size += len(message.get("body", b""))
+            self.complete = not message.get("more_body", False)
+        await self._send(message)
+
+
+def asked_by(scope: Scope) -> Asked:
+    """The id of a request and of its trace: those that the client sends, if they are well-formed and sent once; otherwise new
+    ones. A new trace takes the id of its first request, whose last bytes are random as the standard asks."""
+    own = new_id(datetime.now(UTC))
+    sent_id = sent_trace = None
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            sent_id = value if sent_id is None else b""
+        elif name == b"traceparent":
+            sent_trace = value if sent_trace is None else b""
+    request_id = sent_id.decode() if sent_id and _REQUEST_ID.fullmatch(sent_id) else str(own)
+    return Asked(request_id, _traced(scope) or _trace_of(sent_trace) or own.hex)
+
+
+def _trace_of(traceparent: bytes | None) -> str | None:
+    found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    return found[1].decode() if found else None
+
+
+def _traced(scope: Scope) -> str | None:
+    """The id of the trace that OpenTelemetry is about to send. What it would say of the query is taken out."""
+    if "fastapi.telemetry" not in scope:
+        return None
+    span = trace.get_current_span()
+    if scope["query_string"] and span.is_recording():
+        span.set_attribute("url.query", "REDACTED")
+    return trace.format_trace_id(span.get_span_context().trace_id) if span.get_span_context().is_valid else None
