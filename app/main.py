@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -42,6 +43,9 @@ from app.kit import migrations, records
 from app.kit.db import Transaction
 from app.kit.fields import AsOfQuery
 from app.settings import MIGRATIONS, SEED, Settings
+
+if TYPE_CHECKING:
+    from app.auth.oidc import Verifier
 
 TAGS = (
     {"name": "registry", "description": "The registry as a whole: its changes, and several writes at once."},
@@ -96,6 +100,7 @@ def create_app(
     )  # fmt: skip
     app.state.settings = settings
     app.state.database = records.open_database(settings.database_url, pool_size=settings.pool_size, clock=clock)
+    app.state.oidc = _verifier(settings)
     app.state.resources = RESOURCES
     app.state.schemas = SCHEMAS
     app.state.deprecations = deprecations.table(deprecated)
@@ -111,6 +116,24 @@ def create_app(
     app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _verifier(settings: Settings) -> Verifier | None:
+    """What reads the tokens of the issuer, where there is one."""
+    if not settings.oidc_issuer:
+        return None
+    from app.auth import oidc  # its cryptography costs an eighth of a second and 20 MB: only those who use it
+
+    return oidc.Verifier(
+        oidc.Issuer(
+            url=settings.oidc_issuer,
+            audience=settings.oidc_audience,
+            roles=dict(settings.oidc_roles),
+            roles_claim=settings.oidc_roles_claim,
+            name_claim=settings.oidc_name_claim,
+            algorithms=settings.oidc_algorithms,
+        )
+    )
 
 
 def _openapi(app: FastAPI) -> dict[str, object]:

@@ -92,5 +92,9 @@ class Unavailable(RegistryError):
     """The database does not answer, or not in time: try again later."""
 
 
+class IssuerUnavailable(RegistryError):
+    """Whether a token is genuine cannot be known: its issuer does not answer, or not in time. Try again later."""
+
+
 class Again(Exception):
     """Another writer was faster: the unit of work runs the whole function once more, on what it now finds."""
