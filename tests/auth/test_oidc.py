@@ -23,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jwt.algorithms import OKPAlgorithm
 
 from app.auth import jwks, keys
 from app.auth.oidc import LEEWAY, LONGEST_NAME, Issuer, Verifier
@@ -294,7 +295,7 @@ def test_without_an_id_the_only_key_that_fits_is_meant(issuer: LocalIssuer) -> N
     "change",
     [
         {"use": "enc"}, {"alg": "PS256"}, {"key_ops": ["encrypt"]}, {"key_ops": 7}, {"n": "!"}, {"n": None}, {"n": 7},
-        {"e": "AA"}, {"kid": ["rsa-1"]}, {"d": "AQAB"}, {"kty": "rsa"}, {"kty": ["RSA"]}, {"kty": None},
+        {"e": "AA"}, {"kid": ["rsa-1"]}, {"kty": "rsa"}, {"kty": ["RSA"]}, {"kty": None},
         {"kty": "oct", "k": "c2VjcmV0"},
     ],
 )  # fmt: skip
@@ -303,6 +304,13 @@ def test_a_key_that_is_not_for_this_spoils_no_other(issuer: LocalIssuer, change:
     issuer.keys = [key, jwk("p256-1")]
     asked = verifier(issuer)
     assert find(asked, issuer.token("rsa-1")) is None
+    assert find(asked, issuer.token("p256-1")) == EDITOR
+
+
+def test_a_key_whose_private_half_is_published_is_anybodys(issuer: LocalIssuer) -> None:
+    issuer.keys = [jwk("ed-1", d=OKPAlgorithm.to_jwk(private_key("ed-1"), as_dict=True)["d"]), jwk("p256-1")]
+    asked = verifier(issuer)
+    assert find(asked, issuer.token("ed-1")) is None
     assert find(asked, issuer.token("p256-1")) == EDITOR
 
 
@@ -403,6 +411,14 @@ def test_a_clock_that_is_put_back_does_not_keep_keys_for_ever(issuer: LocalIssue
     assert issuer.asked[JWKS] == 2
 
 
+def test_keys_that_are_elsewhere_need_https(issuer: LocalIssuer) -> None:
+    with issuing() as other:
+        issuer.discovery["jwks_uri"] = other.url + JWKS
+        with pytest.raises(IssuerUnavailable):
+            find(verifier(issuer), issuer.token())
+    assert not other.asked
+
+
 def test_nobody_is_there(issuer: LocalIssuer) -> None:
     issuer.url = MADE_UP
     with pytest.raises(IssuerUnavailable):
@@ -490,17 +506,27 @@ def test_who_signs_on_writes_under_their_name(signed_on: httpx.Client, issuer: L
     assert refused.headers["www-authenticate"] == 'Bearer realm="concord", error="insufficient_scope"'
 
 
-def test_without_a_role_one_may_do_what_anybody_may(app: FastAPI, signed_on: httpx.Client, issuer: LocalIssuer) -> None:
+def test_without_a_role_one_may_do_what_anybody_may(signed_on: httpx.Client, issuer: LocalIssuer) -> None:
     nobody = bearer(issuer.token(roles=[]))
     assert signed_on.get("/v1/organizations", headers=nobody).status_code == 200
     body = problem(signed_on, signed_on.post("/v1/organizations", json=ORGANIZATION, headers=nobody), 403)
     assert "no role" in body["detail"]
+
+
+@pytest.fixture
+def private(app: FastAPI) -> Iterator[None]:
+    """Reading needs a key."""
     public = app.state.settings
     app.state.settings = dataclasses.replace(public, public_read=False)
-    problem(signed_on, signed_on.get("/v1/organizations", headers=nobody), 403)
+    yield
+    app.state.settings = public
+
+
+@pytest.mark.usefixtures("private")
+def test_without_a_role_one_reads_nothing_that_is_not_public(signed_on: httpx.Client, issuer: LocalIssuer) -> None:
+    problem(signed_on, signed_on.get("/v1/organizations", headers=bearer(issuer.token(roles=[]))), 403)
     problem(signed_on, signed_on.get("/v1/organizations"), 401)
     assert signed_on.get("/v1/organizations", headers=bearer(issuer.token())).status_code == 200
-    app.state.settings = public
 
 
 def test_a_token_that_opens_nothing_is_answered_like_a_wrong_key(
@@ -553,16 +579,26 @@ def test_without_an_issuer_a_token_is_a_wrong_key(client: httpx.Client, issuer: 
     assert not issuer.asked
 
 
-def test_the_description_says_where_to_sign_on(tmp_path: Path) -> None:
-    configured = Settings(
-        database_url=f"sqlite:///{tmp_path / 'unused.db'}", public_read=False, oidc_issuer="https://id.example.org/one/",
-        oidc_audience="registry", oidc_roles=(("editors", Role.editor),),
-    )  # fmt: skip
-    app = create_app(configured)
-    document = app.openapi()
+def test_what_the_operator_sets_is_what_holds_and_what_the_description_says(
+    tmp_path: Path, issuer: LocalIssuer
+) -> None:
+    given = {
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'unused.db'}", "PUBLIC_READ": "false", "OIDC_ISSUER": issuer.url,
+        "OIDC_AUDIENCE": "here", "OIDC_ROLES": "registry-editors:reviewer", "OIDC_ROLES_CLAIM": "groups",
+        "OIDC_NAME_CLAIM": "email", "OIDC_ALGORITHMS": "ES256",
+    }  # fmt: skip
+    app = create_app(Settings.from_environment({f"CONCORD_{name}": value for name, value in given.items()}))
     app.state.database.close()
-    scheme = document["components"]["securitySchemes"]["oidc"]
-    assert scheme["openIdConnectUrl"] == "https://id.example.org/one/.well-known/openid-configuration"
+    claims: dict[str, Any] = {
+        "aud": "here",
+        "groups": ["registry-editors"],
+        "roles": None,
+        "email": "maria@example.org",
+    }
+    assert find(app.state.oidc, issuer.token("p256-1", **claims)) == Caller("oidc:maria@example.org", Role.reviewer)
+    assert find(app.state.oidc, issuer.token("rsa-1", **claims)) is None
+    document = app.openapi()
+    assert document["components"]["securitySchemes"]["oidc"]["openIdConnectUrl"] == issuer.url + DISCOVERY
     listing = document["paths"]["/v1/organizations"]["get"]
     assert listing["security"] == [{"key": []}, {"oidc": []}]
     assert "403" in listing["responses"]
