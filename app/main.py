@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -48,6 +49,9 @@ from app.kit import migrations, records
 from app.kit.db import Transaction
 from app.kit.fields import AsOfQuery
 from app.settings import MIGRATIONS, SEED, Settings
+
+if TYPE_CHECKING:
+    from app.auth.oidc import Verifier
 
 TAGS = (
     {"name": "registry", "description": "The registry as a whole: its changes, and several writes at once."},
@@ -112,6 +116,7 @@ def create_app(
         replica_url=settings.replica_url,
         waiting=settings.max_waiting,
     )
+    app.state.oidc = _verifier(settings)
     app.state.schema = migrations.head(MIGRATIONS)
     app.state.resources = RESOURCES
     app.state.schemas = SCHEMAS
@@ -152,6 +157,24 @@ def telemetry(settings: Settings) -> TelemetryConfig:
         "auto_configure": settings.telemetry, "operation_spans": False, "logs": False,
         "exclude": lambda scope: scope.get("path") in QUIET,
     }  # fmt: skip
+
+
+def _verifier(settings: Settings) -> Verifier | None:
+    """What reads the tokens of the issuer, where there is one."""
+    if not settings.oidc_issuer:
+        return None
+    from app.auth import oidc  # its cryptography costs an eighth of a second and 20 MB: only those who use it
+
+    return oidc.Verifier(
+        oidc.Issuer(
+            url=settings.oidc_issuer,
+            audience=settings.oidc_audience,
+            roles=dict(settings.oidc_roles),
+            roles_claim=settings.oidc_roles_claim,
+            name_claim=settings.oidc_name_claim,
+            algorithms=settings.oidc_algorithms,
+        )
+    )
 
 
 def _openapi(app: FastAPI) -> dict[str, object]:

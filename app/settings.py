@@ -9,11 +9,16 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from app.auth.policy import Role
+
 PREFIX = "CONCORD_"
 FILE = "_FILE"
 """Behind the name of a secret: the file that holds it, as containers are given theirs."""
 HOME = Path(__file__).parent.parent
 SEED, MIGRATIONS = HOME / "seed", HOME / "migrations"
+
+SIGNATURES = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+"""How a token may be signed: with a key pair. Whoever knows what checks a signature must not be able to make one."""
 
 Reader = Callable[[str], Any]
 
@@ -110,6 +115,35 @@ def _each(given: str, check: Callable[[str], object], rule: str) -> tuple[str, .
     return found
 
 
+def signatures(given: str) -> tuple[str, ...]:
+    """Raises ValueError for an algorithm with which anybody could sign: `none`, HS256."""
+    if not (found := names(given)) or not set(found) <= set(SIGNATURES):
+        raise ValueError(f"lists some of {', '.join(SIGNATURES)}")
+    return found
+
+
+def roles(given: str) -> tuple[tuple[str, Role], ...]:
+    """What others' roles mean here. Raises ValueError, also for one that would mean two things."""
+    known = {role.value: role for role in Role}
+    found = [name.rpartition(":") for name in names(given)]
+    if not all(name and role in known for name, _, role in found) or len({name for name, *_ in found}) < len(found):
+        raise ValueError(f"lists names, each once and with one of {', '.join(known)}: registry-editors:editor,*:reader")
+    return tuple((name, known[role]) for name, _, role in found)
+
+
+_LOOPBACK = r"(localhost|127\.0\.0\.1|\[::1\])"
+_ISSUER = re.compile(rf"(https://[^\s/?#@]+|http://{_LOOPBACK}(:[0-9]+)?)(/[^\s?#]*)?")
+
+
+def issuer(given: str) -> str:
+    """Raises ValueError for an address at which somebody on the way could put in keys of their own."""
+    if given and not _ISSUER.fullmatch(given):
+        raise ValueError(
+            "must be an https address without query (http only on this machine): https://id.example.org/realm"
+        )
+    return given
+
+
 def setting(default: Any, about: str, reader: Reader = text, *, secret: bool = False) -> Any:
     """A setting: what it is when nothing is set, what it means to an operator, and how its text is read. A `secret` is never
     shown, and may be given as a file."""
@@ -173,6 +207,29 @@ class Settings:
     telemetry: bool = setting(
         False, "`true`: send OpenTelemetry traces and metrics to where `OTEL_EXPORTER_OTLP_ENDPOINT` says", flag
     )
+    oidc_issuer: str = setting(
+        "",
+        "whose tokens open the registry (OpenID Connect), e.g. `https://id.example.org/realm`; none: API keys only",
+        issuer,
+    )
+    oidc_audience: str = setting("", "what tokens for this registry have in `aud`; needed with an issuer")
+    oidc_roles: tuple[tuple[str, Role], ...] = setting(
+        (),
+        "which roles those of a token mean, e.g. `registry-admins:admin,registry-editors:editor`; `*:reader`: all; needed with "
+        "an issuer",
+        roles,
+    )
+    oidc_roles_claim: str = setting("roles", "where a token has its roles; a path has dots, e.g. `realm_access.roles`")
+    oidc_name_claim: str = setting("sub", "where a token has the name that the history shows, behind `oidc:`")
+    oidc_algorithms: tuple[str, ...] = setting(
+        ("RS256", "ES256", "EdDSA"), "how a token may be signed; never `none`, never with a shared secret", signatures
+    )
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an issuer whose tokens would open every registry, or none."""
+        for needed in ("oidc_audience", "oidc_roles"):
+            if self.oidc_issuer and not getattr(self, needed):
+                raise ValueError(f"{PREFIX}OIDC_ISSUER needs {PREFIX}{needed.upper()} beside it")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -199,6 +256,8 @@ def variable(row: Field[Any]) -> str:
 
 def default(row: Field[Any]) -> str:
     """What holds when nothing is set, as an operator would write it."""
+    if isinstance(row.default, tuple):
+        return ",".join(row.default)
     return str(row.default).lower() if isinstance(row.default, bool) else str(row.default)
 
 

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from app.auth import jwks
+from app.auth.policy import Role
 from app.cli import main
-from app.settings import HOME, MIGRATIONS, SEED, Settings, flag, text, whole
+from app.settings import HOME, MIGRATIONS, SEED, SIGNATURES, Settings, flag, text, whole
+from app.settings import default as shown
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 NUMBERS = [name for name, field in FIELDS.items() if field.metadata["reader"] is whole]
@@ -154,6 +157,63 @@ def test_the_first_key_cannot_be_guessed_and_its_refusal_does_not_repeat_it(give
     with pytest.raises(ValueError, match="32 to 500 visible") as caught:
         Settings.from_environment({"CONCORD_ADMIN_KEY": given})
     assert given not in str(caught.value) or not given
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_default_is_what_it_says(name: str) -> None:
+    """Set to what the documents show as its default, a setting is as if it were not set."""
+    if (written := shown(FIELDS[name])) or name not in SECRETS:
+        assert Settings.from_environment({variable(name): written}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "read"),
+    [
+        ("oidc_issuer", "https://id.example.org", "https://id.example.org"),
+        ("oidc_issuer", "https://id.example.org:8443/realms/one/", "https://id.example.org:8443/realms/one/"),
+        ("oidc_issuer", "http://127.0.0.1:9000/realm", "http://127.0.0.1:9000/realm"),
+        ("oidc_issuer", "http://[::1]", "http://[::1]"),
+        ("oidc_algorithms", "ES256, PS256", ("ES256", "PS256")),
+        ("oidc_roles", "a:admin, urn:b c:editor,*:reader",
+         (("a", Role.admin), ("urn:b c", Role.editor), ("*", Role.reader))),
+    ],
+)  # fmt: skip
+def test_single_sign_on_is_read_as_it_is_written(name: str, given: str, read: object) -> None:
+    beside = {"CONCORD_OIDC_AUDIENCE": "registry", "CONCORD_OIDC_ROLES": "x:reader"}
+    assert getattr(Settings.from_environment(beside | {variable(name): given}), name) == read
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        *(("oidc_issuer", text) for text in ("id.example.org", "http://id.example.org", "http://127.0.0.1.example.org",
+                                             "http://127.0.0.1@example.org", "https://user:pass@example.org", "https://",
+                                             "https://example.org/?a=b", "https://example.org/#a", "file:///etc/passwd",
+                                             "https://example.org/ a", "http://localhost:x/")),
+        *(("oidc_algorithms", text) for text in ("", "none", "HS256", "RS256,HS512", "rs256", "ES256K")),
+        *(("oidc_roles", text) for text in ("admins", "admins:", ":admin", "admins:owner", "a:admin,b", "a:Admin",
+                                            "a:admin,a:reader")),
+    ],
+)  # fmt: skip
+def test_single_sign_on_that_anybody_could_forge_or_nobody_could_use_is_refused(name: str, given: str) -> None:
+    with pytest.raises(ValueError, match=variable(name)):
+        Settings.from_environment({variable(name): given})
+
+
+@pytest.mark.parametrize("missing", ["CONCORD_OIDC_AUDIENCE", "CONCORD_OIDC_ROLES"])
+def test_an_issuer_without_audience_or_roles_is_refused(missing: str) -> None:
+    given = {
+        "CONCORD_OIDC_ISSUER": "https://id.example.org",
+        "CONCORD_OIDC_AUDIENCE": "registry",
+        "CONCORD_OIDC_ROLES": "a:admin",
+    }
+    Settings.from_environment(given)
+    with pytest.raises(ValueError, match=f"CONCORD_OIDC_ISSUER needs {missing}"):
+        Settings.from_environment(given | {missing: ""})
+
+
+def test_every_signature_that_may_be_set_can_be_checked() -> None:
+    assert set(SIGNATURES) == set(jwks.FITS)
 
 
 def test_settings_cannot_be_changed_once_they_are_read() -> None:

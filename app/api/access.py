@@ -1,13 +1,14 @@
 """Who asks, and whether they may: every route is passed through here before it reads anything else.
 
 A key is looked up for each request. That costs one indexed SELECT, and makes a key that is revoked open nothing from the
-next request on, whichever worker takes it.
+next request on, whichever worker takes it. What is no key may be a token of the issuer that the operator trusts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
@@ -16,8 +17,13 @@ from app.auth.policy import ANYBODY, Caller, Permission
 from app.kit.db import Database
 from app.kit.errors import Forbidden, Unauthenticated
 
+if TYPE_CHECKING:  # main.py loads it where there is an issuer
+    from app.auth.oidc import Verifier
+
 REALM = 'Bearer realm="concord"'
 _BEARER = re.compile(r"bearer +([\x21-\x7e]{1,8000})", re.IGNORECASE | re.ASCII)
+_TOKEN = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
+"""The compact form of a signed token (RFC 7515 §3.1)."""
 
 
 async def admit(request: Request, permission: Permission | None) -> None:
@@ -28,18 +34,20 @@ async def admit(request: Request, permission: Permission | None) -> None:
         return
     caller = await _caller(request)
     request.state.caller = caller
-    if caller.role is None and not (request.app.state.settings.public_read and caller.may(*permission)):
+    if caller.may(*permission) and (caller.role is not None or request.app.state.settings.public_read):
+        return
+    if caller is ANYBODY:
         raise _unauthenticated(f"To {permission}, send an API key: Authorization: Bearer …", "")
-    if not caller.may(*permission):
-        raise Forbidden(
-            f"The key {caller.name} has the role {caller.role}, which may not {permission}.",
-            headers={"WWW-Authenticate": f'{REALM}, error="insufficient_scope"'},
-        )
+    raise Forbidden(
+        f"{caller.name} has {f'the role {caller.role}' if caller.role else 'no role'}, and may not {permission}.",
+        headers={"WWW-Authenticate": f'{REALM}, error="insufficient_scope"'},
+    )
 
 
 async def look_again(request: Request) -> None:
-    """Let the caller of an answer that lasts go on. Raises Unauthenticated where their key opens nothing any more."""
-    if request.state.caller.role is not None:
+    """Let the caller of an answer that lasts go on. Raises Unauthenticated where their key, or token, opens nothing any
+    more."""
+    if request.state.caller is not ANYBODY:
         await _caller(request)
 
 
@@ -50,12 +58,23 @@ async def _caller(request: Request) -> Caller:
     match = _BEARER.fullmatch(header.strip())
     if match is None:
         raise _unauthenticated("Authorization is not of the form: Bearer, a space, the key.", "invalid_request")
-    secret = match[1]
-    database: Database = request.app.state.database
-    found = await asyncio.wrap_future(database.submit_read(lambda tx: keys.find(tx, secret), primary=True))
+    found = await _holder(request, match[1])
     if found is None:
         _count_failure(request)
-        raise _unauthenticated("No key has this secret, or it was revoked, or has expired.", "invalid_token")
+        told = "No key has this secret, or it was revoked, or has expired."
+        if request.app.state.oidc is not None:
+            told += " Nor is it a token that the issuer has signed for this registry and for now."
+        raise _unauthenticated(told, "invalid_token")
+    return found
+
+
+async def _holder(request: Request, secret: str) -> Caller | None:
+    """Who holds a key or a token. Raises IssuerUnavailable."""
+    database: Database = request.app.state.database
+    found = await asyncio.wrap_future(database.submit_read(lambda tx: keys.find(tx, secret), primary=True))
+    verifier: Verifier | None = request.app.state.oidc
+    if found is None and verifier is not None and _TOKEN.fullmatch(secret):
+        return await verifier.find(secret, database.clock())
     return found
 
 

@@ -23,6 +23,7 @@ from app.kit.resource import COMMON, Resource
 from app.kit.revisions import Action
 from app.kit.text import slugify
 from app.kit.views import RecordQuery
+from app.settings import Settings
 
 _REF = "#/components/schemas/{model}"
 EXAMPLE_META = {
@@ -559,8 +560,8 @@ def build(
     _forget_json(paths)
     components.name_schemas(paths, found)
     document.setdefault("components", {})["schemas"] = found
-    document["components"]["securitySchemes"] = {KEY: SCHEME}
-    _secure(paths, public=app.state.settings.public_read)
+    document["components"]["securitySchemes"] = _schemes(app.state.settings)
+    _secure(paths, app.state.settings)
     for verb, path in app.state.deprecations:
         paths[path][verb.lower()]["deprecated"] = True
     return document
@@ -574,15 +575,36 @@ SCHEME = {
 }
 
 
-def _secure(paths: Mapping[str, Any], *, public: bool) -> None:
+OIDC = "oidc"
+"""As `securitySchemes` call single sign-on."""
+
+
+def _schemes(settings: Settings) -> dict[str, Any]:
+    if not settings.oidc_issuer:
+        return {KEY: SCHEME}
+    return {
+        KEY: SCHEME,
+        OIDC: {
+            "type": "openIdConnect",
+            "openIdConnectUrl": settings.oidc_issuer.removesuffix("/") + "/.well-known/openid-configuration",
+            "description": f"A token of this issuer as a bearer, with `{settings.oidc_audience}` in `aud`.",
+        },
+    }
+
+
+def _secure(paths: Mapping[str, Any], settings: Settings) -> None:
     """Say of every operation whether it asks for a key, and from which role on; forget how it is said to the route."""
+    schemes = _schemes(settings)
     for item in (operation for items in paths.values() for operation in items.values()):
         needed, _ = item.pop("x-permission", None), item.pop("x-body")
         if needed is None:
             item["security"] = []
         else:
             permission = Permission(*needed)
-            item["security"] = [*([{}] if public and permission in OPEN else []), {KEY: []}]
+            public = settings.public_read and permission in OPEN
+            item["security"] = [*([{}] if public else []), *({name: []} for name in schemes)]
+            if OIDC in schemes and not public:  # whoever has a token, but no role, may not even read
+                item["responses"].setdefault("403", problems(["forbidden"])[403])
             item["x-least-role"] = least_role(permission).value
 
 

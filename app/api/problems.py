@@ -48,9 +48,9 @@ TYPES: dict[str, ProblemType] = {
             "A cursor belongs to the list, the filters and the sort that made it. Begin again without it, then follow `next`."),
         ProblemType("unauthenticated", 401, "Send an API key",
             "This needs a key: `Authorization: Bearer …`. A key that is unknown, was revoked or has expired opens nothing, not "
-            "even what needs no key."),
+            "even what needs no key. The same holds for tokens, where there is single sign-on."),
         ProblemType("forbidden", 403, "Not allowed",
-            "The role of the key does not cover this. An admin gives out keys with another role."),
+            "The role of the key, or of the token, does not cover this. An admin gives out keys with another role."),
         ProblemType("not-found", 404, "Not found", "No record, and no page, has this address."),
         ProblemType("method-not-allowed", 405, "Method not allowed", "The header Allow lists what this address understands."),
         ProblemType("not-acceptable", 406, "Not in this form",
@@ -96,6 +96,8 @@ TYPES: dict[str, ProblemType] = {
             "The operator has put the registry into read-only mode. Reading goes on; try again after Retry-After seconds."),
         ProblemType("not-ready", 503, "The database is at another revision",
             "The program and the database do not fit each other yet: a migration is under way, or was forgotten."),
+        ProblemType("issuer-unavailable", 503, "The issuer of the token does not answer",
+            "Whether the token is genuine cannot be known now. Try again after Retry-After seconds. Nothing was changed."),
     )
 }  # fmt: skip
 
@@ -117,6 +119,7 @@ MAPPING: dict[type[RegistryError], str] = {
     errors.ReadOnly: "read-only",
     errors.NotReady: "not-ready",
     errors.Unavailable: "unavailable",
+    errors.IssuerUnavailable: "issuer-unavailable",
 }
 _OF_STATUS = {row.status: slug for slug, row in reversed(TYPES.items())}
 _HEADERS = {
@@ -127,6 +130,7 @@ _HEADERS = {
         ("timed-out", "5"),
         ("read-only", "60"),
         ("not-ready", "5"),
+        ("issuer-unavailable", "10"),
     )
 }
 

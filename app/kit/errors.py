@@ -108,5 +108,9 @@ class NotReady(RegistryError):
     """The database answers, and is not one that this program can serve."""
 
 
+class IssuerUnavailable(RegistryError):
+    """Whether a token is genuine cannot be known: its issuer does not answer, or not in time. Try again later."""
+
+
 class Again(Exception):
     """Another writer was faster: the unit of work runs the whole function once more, on what it now finds."""
