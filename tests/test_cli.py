@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,11 +41,13 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def served(url: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    """`concord serve` on a free port of the loopback, as soon as it answers."""
+def served(
+    url: str, *arguments: str, program: Sequence[str] = ("-m", "app", "serve")
+) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+    """`concord serve` (or another `program` in Python) on a free port of the loopback, as soon as it answers."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "app", "serve", "--port", str(port), *arguments]
+    command = [sys.executable, *program, "--port", str(port), *arguments]
     process = subprocess.Popen(
         command,
         cwd=HOME,

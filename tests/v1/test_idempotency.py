@@ -12,12 +12,15 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
+from sqlalchemy.engine import make_url
 
 from app.auth import keys
 from app.auth.policy import Role
+from app.kit import records
 from app.kit.db import Database
 from app.kit.repeats import SWEPT, TABLE
-from tests.conftest import TESTER, Ticking
+from tests.conftest import TESTER, Server, Ticking
+from tests.kit.test_db import on_postgresql
 from tests.support.answers import nothing_written, parameters, problem, sequence, slugs
 from tests.support.builders import NOUNS, organization, patch, source, withdraw
 from tests.support.wire import JSON, Wire
@@ -366,3 +369,25 @@ def test_of_different_requests_at_once_under_one_key_one_is_done(client: httpx.C
     assert sorted(answer.status_code for answer in answers) == [201] + [422] * 11
     assert len(slugs(client, HOME)) == 1
     assert database.read(lambda tx: tx.sequence()) == 1
+
+
+@pytest.fixture
+def impatient(app: FastAPI, server: Server, clock: Ticking, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """The registry under `http`: an empty one that waits a twentieth of a second for a lock."""
+    url = make_url(server.fresh("empty")).update_query_dict({"options": "-c lock_timeout=50ms"})
+    opened = records.open_database(url.render_as_string(hide_password=False), pool_size=2, clock=clock)
+    monkeypatch.setattr(app.state, "database", opened)
+    yield opened
+    opened.close()
+
+
+@on_postgresql
+def test_while_the_first_is_at_work_a_twin_is_told_to_come_back(http: httpx.Client, impatient: Database) -> None:
+    unfilled = {"fingerprint": "", "status": 0, "headers": "", "body": b"", "created_at": impatient.clock()}
+    with impatient.engine.connect() as first:
+        first.execute(TABLE.insert(), {"caller": "tester", "key": "k", **unfilled})
+        answer = send(http, HOME, "k", json=HARBOUR)
+        first.rollback()
+    body = problem(http, answer, 409)
+    assert (body["type"], answer.headers["retry-after"]) == ("/problems/request-outstanding", "1")
+    assert send(http, HOME, "k", json=HARBOUR).status_code == 201
