@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from app.api import conditional, deps, exports, negotiation, openapi
 from app.api.strict import JSON, MERGE_PATCH, StrictRoute, read_object
-from app.kit import edits, history, records, views
+from app.kit import edits, history, records, revisions, views
 from app.kit.db import Author, Transaction
 from app.kit.errors import Again, Conflict, Invalid, NotFound, PreconditionMissing, Stale
 from app.kit.filters import Format, ListQuery
@@ -219,18 +219,24 @@ def _created(request: Request, resource: Resource[Any], stored: Stored) -> Respo
 
 async def _create(request: Request, resource: Resource[Any], data: Any, author: Author) -> Response:
     """A new record, with what its author may want to know. That is asked when the record is stored, so that no other write
-    waits for it; but where the answer is kept for those who ask again, it is part of what is stored."""
+    waits for it; but an answer that is kept for those who ask again is stored with the record, as a whole."""
 
     def create(tx: Transaction) -> Stored:
         return records.create(tx, resource, data)
 
-    def warn(tx: Transaction, stored: Stored) -> Response:
+    def shown(tx: Transaction, stored: Stored) -> Response:
         return _created(request, resource, _with_warnings(tx, resource, data, stored))
 
+    def create_and_show(tx: Transaction) -> Response:
+        stored = create(tx)
+        if resource.warned is not None:
+            revisions.seal(tx)  # what is like it is sought differently while its own words are not in the index
+        return shown(tx, stored)
+
     if resource.warned is None or request.state.idempotency_key is not None:
-        return await deps.once(request, lambda tx: warn(tx, create(tx)), author)
+        return await deps.once(request, create_and_show, author)
     stored = await deps.writing(request, create, author)
-    return await deps.reading(request, lambda tx: warn(tx, stored))
+    return await deps.reading(request, lambda tx: shown(tx, stored))
 
 
 def _with_warnings(tx: Transaction, resource: Resource[Any], data: Any, stored: Stored) -> Stored:

@@ -609,7 +609,7 @@ SCHEME = {
 def _secure(paths: Mapping[str, Any], *, public: bool) -> None:
     """Say of every operation whether it asks for a key, and from which role on; forget how it is said to the route."""
     for item in (operation for items in paths.values() for operation in items.values()):
-        needed, _, _ = item.pop("x-permission", None), item.pop("x-body"), item.pop("x-repeats")
+        needed, _, _ = item.pop("x-permission", None), item.pop("x-body"), item.pop("x-repeats", None)
         if needed is None:
             item["security"] = []
         else:

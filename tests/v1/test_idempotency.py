@@ -186,6 +186,16 @@ def test_the_warnings_are_those_of_the_first_time(client: httpx.Client) -> None:
     assert_same(first, send(client, HOME, "k", json={"name": "Harbour office in Geneva", "kind": "other"}))
 
 
+def test_the_warnings_are_those_that_a_request_without_a_key_gets(client: httpx.Client) -> None:
+    for number in range(4):
+        organization(client, name=f"Harbour office {number}")
+    body = {"name": "Harbour office 9", "kind": "other"}
+    first = send(client, HOME, "k", json=body)
+    withdraw(client, organization, first.json())
+    second = client.post(HOME, json=body)
+    assert first.json().get("warnings") == second.json().get("warnings")
+
+
 # --- another request --------------------------------------------------------------------------------------------------
 
 
