@@ -236,7 +236,9 @@ async def _create(request: Request, resource: Resource[Any], data: Any, author: 
     if resource.warned is None or request.state.idempotency_key is not None:
         return await deps.once(request, create_and_show, author)
     stored = await deps.writing(request, create, author)
-    return await deps.reading(request, lambda tx: shown(tx, stored))
+    # Where it was stored; and the answer says the number of the write, whatever came after it.
+    asked = deps.database(request).submit_read(lambda tx: shown(tx, stored), primary=True)
+    return await asyncio.wrap_future(asked)
 
 
 def _with_warnings(tx: Transaction, resource: Resource[Any], data: Any, stored: Stored) -> Stored:

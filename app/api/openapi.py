@@ -193,7 +193,7 @@ def _repeatable(responses: Mapping[int | str, Any]) -> dict[int | str, Any]:
     return {
         status: {**answer, "headers": answer.get("headers", {}) | REPLAYED}
         if int(status) < 300
-        else {**answer, "description": " Or: ".join((answer["description"], more[status]["description"]))}
+        else {**answer, "description": f"{answer['description']} {more[status]['description']}"}
         if status in more
         else answer
         for status, answer in responses.items()
