@@ -383,12 +383,13 @@ def test_of_different_requests_at_once_under_one_key_one_is_done(client: httpx.C
 
 
 @pytest.fixture
-def impatient(app: FastAPI, server: Server, clock: Ticking, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+def impatient(app: FastAPI, server: Server, clock: Ticking) -> Iterator[Database]:
     """The registry under `http`: an empty one that waits a twentieth of a second for a lock."""
     url = make_url(server.fresh("empty")).update_query_dict({"options": "-c lock_timeout=50ms"})
     opened = records.open_database(url.render_as_string(hide_password=False), pool_size=2, clock=clock)
-    monkeypatch.setattr(app.state, "database", opened)
+    unused, app.state.database = app.state.database, opened
     yield opened
+    app.state.database = unused
     opened.close()
 
 
