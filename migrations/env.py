@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 import app.api.v1  # noqa: F401  # every noun's table
 from app.auth import keys  # noqa: F401
-from app.kit import revisions, search  # noqa: F401
+from app.kit import repeats, revisions, search  # noqa: F401
 from app.kit.db import Base, UtcDateTime
 from app.kit.migrations import alone, is_modelled
 from app.registry import merges  # noqa: F401

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,12 +42,18 @@ def environment(**settings: str) -> dict[str, str]:
 
 @contextmanager
 def served(
-    url: str, *arguments: str, log: Path | None = None, variables: Mapping[str, str] | None = None, **settings: str
+    url: str,
+    *arguments: str,
+    program: Sequence[str] = ("-m", "app", "serve"),
+    log: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+    **settings: str,
 ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    """`concord serve` on a free port of the loopback, as soon as it answers. What it says goes to `log`."""
+    """`concord serve` (or another `program` in Python) on a free port of the loopback, as soon as it answers. What it says goes
+    to `log`."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "app", "serve", "--port", str(port), *arguments]
+    command = [sys.executable, *program, "--port", str(port), *arguments]
     given = environment(database_url=url, **({"admin_key": KEY} | settings)) | dict(variables or {})
     with open(log or os.devnull, "ab") as said:
         process = subprocess.Popen(command, cwd=HOME, env=given, stdout=said, stderr=said)

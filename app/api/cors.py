@@ -19,7 +19,7 @@ ALL = (
 )
 EXPOSED = (
     b"ETag, Link, Location, Allow, Accept-Patch, Accept-Post, Content-Disposition, Retry-After, RateLimit, RateLimit-Policy, "
-    b"Deprecation, Sunset, WWW-Authenticate, Registry-Sequence, X-Request-ID"
+    b"Deprecation, Sunset, WWW-Authenticate, Registry-Sequence, X-Request-ID, Idempotent-Replayed"
 )
 """What a page may read of an answer's headers, beside the few that it always may."""
 MAX_AGE = 600

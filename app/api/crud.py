@@ -15,8 +15,8 @@ from starlette.types import Scope
 
 from app.api import conditional, deps, exports, negotiation, openapi
 from app.api.strict import JSON, MERGE_PATCH, StrictRoute, read_object
-from app.kit import edits, history, records, views
-from app.kit.db import Transaction
+from app.kit import edits, history, records, revisions, views
+from app.kit.db import Author, Transaction
 from app.kit.errors import Again, Conflict, Invalid, NotFound, PreconditionMissing, Stale
 from app.kit.filters import Format, ListQuery
 from app.kit.records import Expected, Page, Snapshot, Stored
@@ -59,8 +59,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
         author = deps.author(request)
         document = await read_object(request, types=(JSON,), limit=deps.settings(request).max_body_bytes)
         data = records.validated(resource, document)
-        stored = await deps.writing(request, lambda tx: records.create(tx, resource, data), author)
-        return _created(request, resource, await _with_warnings(request, resource, data, stored))
+        return await _create(request, resource, data, author)
 
     @router.get(record_path, **about.fetch)
     async def fetch(request: Request, record: str = by_key) -> Response:
@@ -93,7 +92,8 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
     @router.post(f"{record_path}/restore", **about.restore)
     async def restore(request: Request, record: str = by_key) -> Response:
         author, expected = deps.author(request), conditional.expected(request)
-        return _answer(await deps.writing(request, lambda tx: records.restore(tx, resource, record, expected), author))
+        work = lambda tx: _answer(records.restore(tx, resource, record, expected))  # noqa: E731
+        return await deps.once(request, work, author)
 
     @router.get(f"{record_path}/revisions", **about.revisions)
     async def revisions(request: Request, record: str = by_key) -> Response:
@@ -120,8 +120,8 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
     @router.post(f"{record_path}/revisions/{{version}}/restore", **about.bring_back)
     async def bring_back(request: Request, version: Annotated[str, VERSION], record: str = by_key) -> Response:
         author, expected = deps.author(request), conditional.expected(request)
-        work = lambda tx: history.bring_back(tx, resource, record, int(version), expected)  # noqa: E731
-        return _answer(await deps.writing(request, work, author))
+        work = lambda tx: _answer(history.bring_back(tx, resource, record, int(version), expected))  # noqa: E731
+        return await deps.once(request, work, author)
 
     return router
 
@@ -217,14 +217,32 @@ def _created(request: Request, resource: Resource[Any], stored: Stored) -> Respo
     return deps.answer(stored.body, conditional.etag(stored.version), status=201, headers={"Location": location})
 
 
-async def _with_warnings(request: Request, resource: Resource[Any], data: Any, stored: Stored) -> Stored:
-    """The record with what its author may want to know. Asked when it is stored: no other write waits for that."""
-    if resource.warned is None:
-        return stored
-    warned = resource.warned
+async def _create(request: Request, resource: Resource[Any], data: Any, author: Author) -> Response:
+    """A new record, with what its author may want to know. That is asked when the record is stored, so that no other write
+    waits for it; but an answer that is kept for those who ask again is stored with the record, as a whole."""
+
+    def create(tx: Transaction) -> Stored:
+        return records.create(tx, resource, data)
+
+    def shown(tx: Transaction, stored: Stored) -> Response:
+        return _created(request, resource, _with_warnings(tx, resource, data, stored))
+
+    def create_and_show(tx: Transaction) -> Response:
+        stored = create(tx)
+        if resource.warned is not None:
+            revisions.seal(tx)  # what is like it is sought differently while its own words are not in the index
+        return shown(tx, stored)
+
+    if resource.warned is None or request.state.idempotency_key is not None:
+        return await deps.once(request, create_and_show, author)
+    stored = await deps.writing(request, create, author)
     # Where it was stored; and the answer says the number of the write, whatever came after it.
-    asked = deps.database(request).submit_read(lambda tx: warned(tx, data, stored.slug), primary=True)
-    found = await asyncio.wrap_future(asked)
+    asked = deps.database(request).submit_read(lambda tx: shown(tx, stored), primary=True)
+    return await asyncio.wrap_future(asked)
+
+
+def _with_warnings(tx: Transaction, resource: Resource[Any], data: Any, stored: Stored) -> Stored:
+    found = resource.warned(tx, data, stored.slug) if resource.warned is not None else []
     return (
         replace(stored, body=stored.body[:-1] + b',"warnings":' + msgspec.json.encode(found) + b"}")
         if found

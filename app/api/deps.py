@@ -13,11 +13,11 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from app.api import sequences
+from app.api import idempotency, sequences
 from app.api.strict import JSON, read_query
 from app.auth.policy import Caller
 from app.exchange.exports import Reads
-from app.kit import past
+from app.kit import past, repeats
 from app.kit.db import Author, Database, Transaction, Work
 from app.kit.errors import Fault, Invalid, Malformed, ReadOnly, Unavailable
 from app.kit.text import clean
@@ -116,6 +116,22 @@ async def writing(request: Request, work: Work[T], author: Author, *, dry_run: b
     if not dry_run:
         sequences.note(request, passed)
     return result
+
+
+async def once(request: Request, work: Work[Response], author: Author, *, dry_run: bool = False) -> Response:
+    """Run `work`, which writes and says what is answered. Where its Idempotency-Key tells that the request is sent again,
+    nothing is written and the answer is the one that it had. A dry run has nothing to keep.
+    Raises Reused, Outstanding, and what `writing` raises."""
+    key: str | None = request.state.idempotency_key
+    if key is None or dry_run:
+        return await writing(request, work, author, dry_run=dry_run)
+    # On another thread: the file of an import takes the better part of a second.
+    fingerprint = await asyncio.to_thread(idempotency.fingerprint, request, getattr(request.state, "body", b""))
+    asked = repeats.Asked(author.name, key, fingerprint)
+    answer, again = await writing(
+        request, lambda tx: repeats.once(tx, asked, lambda: idempotency.kept(work(tx))), author
+    )
+    return idempotency.response(answer, again=again)
 
 
 def query(request: Request, cls: type[Q]) -> Q:

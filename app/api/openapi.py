@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 from pydantic_core import to_jsonable_python
 
-from app.api import components
+from app.api import components, idempotency
 from app.api.problems import MEDIA_TYPE, TYPES, Problem, ProblemType
 from app.auth.policy import OPEN, Permission, least_role
 from app.kit import views
@@ -88,6 +88,22 @@ CHANGE_REASON = {
 }  # fmt: skip
 
 
+Repeats = Literal["answered", "refused"]
+IDEMPOTENCY_KEY = {
+    "name": idempotency.HEADER, "in": "header", "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": idempotency.LONGEST},
+    "description": "A name for this request and no other, such as a UUID, bare or in quotes. Sent again with it within 24 "
+    "hours, the request is answered as it was the first time, and writes nothing. 409 `request-outstanding`: the first is "
+    "still at work. 422 `idempotency-key-reused`: the first was another request.",
+}  # fmt: skip
+REPLAYED = {
+    idempotency.REPLAYED: {
+        "description": "`true`: nothing was written, this is what was answered the first time.",
+        "schema": {"type": "string", "const": "true"},
+    }
+}
+
+
 def problems(slugs: Iterable[str]) -> dict[int | str, dict[str, Any]]:
     """The responses for these problem types, one a status: several that share one are its examples."""
     kinds: dict[int, list[ProblemType]] = {}
@@ -151,12 +167,15 @@ def object_of(title: str, description: str, properties: Mapping[str, Any]) -> di
 def operation(
     name: str, summary: str, description: str, responses: Mapping[int | str, Any], *, status: int = 200,
     parameters: Sequence[Any] = (), query: type[BaseModel] | None = None, without: Sequence[str] = (), body: Any = None,
-    may: tuple[str, str] | None = ("read", "registry"), limit: str = "max_body_bytes",
+    may: tuple[str, str] | None = ("read", "registry"), limit: str = "max_body_bytes", repeats: Repeats | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The arguments of a route's decorator. `query` is the class that the route reads its parameters with, `without` those of
     them that it does not take, `may` the permission that its caller must have (None: none at all), `limit` the setting that
-    bounds its body."""
-    extra: dict[str, Any] = {"parameters": list(parameters), "x-body": limit}
+    bounds its body, `repeats` what becomes of an Idempotency-Key (None: it means nothing there)."""
+    extra: dict[str, Any] = {"parameters": list(parameters), "x-body": limit, "x-repeats": repeats}
+    if repeats == "answered":
+        extra["parameters"].append(IDEMPOTENCY_KEY)
+        responses = _repeatable(responses)
     if may is not None:
         extra["x-permission"] = Permission(*may)
     if query is not None:
@@ -169,6 +188,19 @@ def operation(
         "responses": {**responses, **{code: found for code, found in problems(EVERYWHERE).items() if code not in responses}},
         "status_code": status, "response_model": None, "openapi_extra": extra,
     }  # fmt: skip
+
+
+def _repeatable(responses: Mapping[int | str, Any]) -> dict[int | str, Any]:
+    """The same responses, where the request takes an Idempotency-Key."""
+    more = problems(("request-outstanding", "idempotency-key-reused"))
+    return {
+        status: {**answer, "headers": answer.get("headers", {}) | REPLAYED}
+        if int(status) < 300
+        else {**answer, "description": f"{answer['description']} {more[status]['description']}"}
+        if status in more
+        else answer
+        for status, answer in responses.items()
+    }
 
 
 class Operations:
@@ -211,6 +243,7 @@ class Operations:
             parameters=[CHANGE_REASON],
             body=body,
             may=("create", self.noun.plural),
+            repeats="answered",
         )
 
     @property
@@ -309,6 +342,7 @@ class Operations:
             responses,
             parameters=[IF_MATCH_OPTIONAL, CHANGE_REASON],
             may=("restore", self.noun.plural),
+            repeats="answered",
         )
 
     @property
@@ -357,7 +391,7 @@ class Operations:
         return operation(
             f"restore{self.one}Revision", f"Restore a revision of {self.a}", text, responses,
             parameters=[IF_MATCH, CHANGE_REASON],
-            may=("change", self.noun.plural),
+            may=("change", self.noun.plural), repeats="answered",
         )  # fmt: skip
 
 
@@ -596,7 +630,7 @@ def _secure(paths: Mapping[str, Any], settings: Settings) -> None:
     """Say of every operation whether it asks for a key, and from which role on; forget how it is said to the route."""
     schemes = _schemes(settings)
     for item in (operation for items in paths.values() for operation in items.values()):
-        needed, _ = item.pop("x-permission", None), item.pop("x-body")
+        needed, _, _ = item.pop("x-permission", None), item.pop("x-body"), item.pop("x-repeats", None)
         if needed is None:
             item["security"] = []
         else:

@@ -59,6 +59,9 @@ TYPES: dict[str, ProblemType] = {
             "Its headers, or a part of its body, took too long to arrive. Send it again, on a new connection."),
         ProblemType("conflict", 409, "Conflict with another record",
             "A name, identifier or slug is taken (`existing`), or the record is still in use (`used_by`)."),
+        ProblemType("request-outstanding", 409, "The same request is still at work",
+            "A request with this Idempotency-Key has not been answered yet. Send this one again after Retry-After seconds: it "
+            "then gets the answer of the first, or is done if the first was not."),
         ProblemType("gone", 410, "Withdrawn",
             "The record was withdrawn: `tombstone` says when, by whom and why. POST to its `restore` brings it back."),
         ProblemType("precondition-failed", 412, "The record has changed",
@@ -74,6 +77,9 @@ TYPES: dict[str, ProblemType] = {
             "The host that was asked for is none of the names under which this registry answers. Its operator lists them."),
         ProblemType("invalid", 422, "The request breaks a rule",
             "It can be read, and a field or parameter has a value that is not allowed. `errors` lists every one."),
+        ProblemType("idempotency-key-reused", 422, "The Idempotency-Key belongs to another request",
+            "It was sent in the last 24 hours with another address, body or header. Nothing was changed. A new request takes a "
+            "new key; one that is sent again is sent as it was."),
         ProblemType("precondition-required", 428, "Say which version you mean",
             "PUT, PATCH and DELETE need If-Match with the ETag last seen, so that no update is lost. `*`: whatever is there."),
         ProblemType("too-many-requests", 429, "Too many requests",
@@ -109,6 +115,8 @@ MAPPING: dict[type[RegistryError], str] = {
     errors.NotFound: "not-found",
     errors.NotAcceptable: "not-acceptable",
     errors.Conflict: "conflict",
+    errors.Outstanding: "request-outstanding",
+    errors.Reused: "idempotency-key-reused",
     errors.Gone: "gone",
     errors.Moved: "gone",
     errors.Stale: "precondition-failed",
@@ -125,6 +133,7 @@ _OF_STATUS = {row.status: slug for slug, row in reversed(TYPES.items())}
 _HEADERS = {
     slug: {"Retry-After": after}
     for slug, after in (
+        ("request-outstanding", "1"),
         ("unavailable", "1"),
         ("overloaded", "1"),
         ("timed-out", "5"),

@@ -16,14 +16,14 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
-from app.api import sequences
+from app.api import idempotency, sequences
 from app.api.access import admit
 from app.auth.policy import least_role
 from app.kit.errors import Fault, Invalid, Malformed, RegistryError
 from app.kit.strict_json import parse
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_ONCE = frozenset((b"host", b"origin", b"content-type", b"change-reason", b"authorization"))
+_ONCE = frozenset((b"host", b"origin", b"content-type", b"change-reason", b"authorization", b"idempotency-key"))
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 FORM = "application/x-www-form-urlencoded"
@@ -44,7 +44,7 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
         extra = self.openapi_extra or {}
         reads_query = not self.include_in_schema or "x-query" in extra
-        permission = extra.get("x-permission")
+        permission, repeats = extra.get("x-permission"), extra.get("x-repeats")
         if permission is not None:
             least_role(permission)  # a route that is in no row of the table fails here, when the program starts
 
@@ -56,6 +56,9 @@ class StrictRoute(APIRoute):
             if not reads_query and (names := read_query(request.scope["query_string"])):
                 faults = [Fault("unknown_parameter", "This takes no parameters.", parameter=name) for name in names]
                 raise Malformed("A parameter has no meaning here.", slug="unknown-parameter", faults=faults)
+            if repeats == "refused":
+                idempotency.refuse(request)
+            request.state.idempotency_key = idempotency.key_of(request) if repeats == "answered" else None
             response = await handle(request)
             response.headers.update(sequences.shown(request))
             if old := request.app.state.deprecations.get((request.method, self.path_format)):
@@ -152,7 +155,8 @@ def check_media_type(request: Request, types: Sequence[str]) -> None:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body, at most `limit` bytes. (One that announces more has been refused already.)"""
+    """The body, at most `limit` bytes, which is then `request.state.body` as well. (One that announces more has been refused
+    already.)"""
     pieces, size = [], 0
     try:
         async for piece in request.stream():
@@ -162,7 +166,8 @@ async def read_body(request: Request, limit: int) -> bytes:
             pieces.append(piece)
     except ClientDisconnect:  # nobody reads this answer; but it is no error of ours to log
         raise Malformed("The body broke off before its end.") from None
-    return b"".join(pieces)
+    body = request.state.body = b"".join(pieces)
+    return body
 
 
 def _check_length(request: Request, limit: str) -> None:

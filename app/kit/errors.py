@@ -68,6 +68,14 @@ class Conflict(RegistryError):
     """The write contradicts another record: a name, identifier or slug that is taken, a record still in use."""
 
 
+class Outstanding(RegistryError):
+    """A request with the same key has not been answered yet."""
+
+
+class Reused(RegistryError):
+    """The key belongs to another request."""
+
+
 class Stale(RegistryError):
     """The record has changed since the caller last saw it. `extra` holds the current version and the changed fields."""
 

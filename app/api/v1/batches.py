@@ -83,7 +83,7 @@ EXAMPLE = {"operations": [{"verb": "patch", "noun": "organizations", "record": "
         "runBatch", "Write several records at once", ABOUT,
         {200: openapi.ok("All done.", RESULTS, headers={}),
          **openapi.problems((*openapi.CONDITIONAL_WRITE, *openapi.BODY, "not-found"))},
-        parameters=[openapi.CHANGE_REASON], query=BatchQuery, may=("batch", "registry"),
+        parameters=[openapi.CHANGE_REASON], query=BatchQuery, may=("batch", "registry"), repeats="answered",
         body=openapi.json_body(openapi.ref("Batch"), [JSON], example=EXAMPLE),
     ),
 )  # fmt: skip
@@ -92,8 +92,11 @@ async def run_batch(request: Request) -> Response:
     author = deps.author(request)
     document = await read_object(request, limit=deps.settings(request).max_body_bytes)
     batch = records.parsed(Batch, document)
-    results = await deps.writing(request, lambda tx: _run(tx, batch), author, dry_run=query.dry_run)
-    return Response(msgspec.json.encode({"dry_run": query.dry_run, "results": results}), media_type=JSON)
+
+    def work(tx: Transaction) -> Response:
+        return Response(msgspec.json.encode({"dry_run": query.dry_run, "results": _run(tx, batch)}), media_type=JSON)
+
+    return await deps.once(request, work, author, dry_run=query.dry_run)
 
 
 def _run(tx: Transaction, batch: Batch) -> list[dict[str, Any]]:

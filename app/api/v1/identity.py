@@ -58,6 +58,7 @@ PROBLEMS = openapi.problems((*openapi.WRITE, "not-found", "gone", "conflict", "p
         {200: openapi.ok("Merged.", OUTCOME, headers={}), **PROBLEMS, **openapi.problems(openapi.BODY)},
         parameters=[openapi.IF_MATCH_OPTIONAL, openapi.CHANGE_REASON], may=("merge", "organizations"),
         body=openapi.json_body(openapi.ref("Merger"), [JSON], example={"into": "unctad", "reason": "The same body."}),
+        repeats="answered",
     ),
 )  # fmt: skip
 async def merge_organization(request: Request, organization: str = Path(alias="organization_id")) -> Response:
@@ -71,7 +72,7 @@ async def merge_organization(request: Request, organization: str = Path(alias="o
     **openapi.operation(
         "unmergeOrganization", "Take a merge back", BACK,
         {200: openapi.ok("It is there again.", OUTCOME, headers={}), **PROBLEMS},
-        parameters=[openapi.IF_MATCH_OPTIONAL, openapi.CHANGE_REASON], may=("merge", "organizations"),
+        parameters=[openapi.IF_MATCH_OPTIONAL, openapi.CHANGE_REASON], may=("merge", "organizations"), repeats="answered",
     ),
 )  # fmt: skip
 async def unmerge_organization(request: Request, organization: str = Path(alias="organization_id")) -> Response:
@@ -80,4 +81,4 @@ async def unmerge_organization(request: Request, organization: str = Path(alias=
 
 
 async def _done(request: Request, work: Callable[[Transaction], Outcome], author: Author) -> Response:
-    return Response(msgspec.json.encode(await deps.writing(request, work, author)), media_type=JSON)
+    return await deps.once(request, lambda tx: Response(msgspec.json.encode(work(tx)), media_type=JSON), author)

@@ -19,6 +19,7 @@ from app.exchange import files, imports
 from app.exchange.imports import File, ImportMode, Report, Wish
 from app.exchange.loose_dates import First
 from app.kit.collector import resting
+from app.kit.db import Transaction
 from app.kit.errors import Invalid
 from app.kit.fields import Flag, Word
 from app.kit.resource import Resource
@@ -132,7 +133,7 @@ EXAMPLES = {
          207: openapi.ok("With `atomic=false`: some rows were refused.", REPORT, headers={}),
          **openapi.problems((*openapi.WRITE, *openapi.BODY, "conflict"))},
         parameters=[openapi.CHANGE_REASON], query=ImportQuery, may=("import", "registry"), limit="max_import_bytes",
-        body=openapi.text_body(EXAMPLES),
+        body=openapi.text_body(EXAMPLES), repeats="answered",
     ),
 )  # fmt: skip
 async def import_records(request: Request) -> Response:
@@ -143,15 +144,17 @@ async def import_records(request: Request) -> Response:
     take_time(request)
     file = await asyncio.to_thread(_read, body, kind, noun, charset, query)
     wish = Wish(query.mode, query.key, query.atomic)
+
+    def work(tx: Transaction) -> Response:
+        report = imports.load(tx, RESOURCES, file, wish)
+        return Response(_shown(report, query), 207 if report.failed else 200, media_type=JSON)
+
     try:
         with resting():
-            report = await deps.writing(
-                request, lambda tx: imports.load(tx, RESOURCES, file, wish), author, dry_run=query.dry_run
-            )
+            return await deps.once(request, work, author, dry_run=query.dry_run)
     except imports.Refused as refused:
         refused.extra = {"errors": [problem.shown() for problem in refused.problems], "notes": list(file.notes)}
         raise
-    return Response(_shown(report, query), 207 if report.failed else 200, media_type=JSON)
 
 
 def _media_type(request: Request) -> tuple[str, str | None]:

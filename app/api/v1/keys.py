@@ -82,10 +82,11 @@ async def list_keys(request: Request) -> Response:
     "",
     **openapi.operation(
         "createKey", "Make an API key",
-        "The answer holds the secret, this once: it is stored as a hash. The key works from now on.",
+        "The answer holds the secret, this once: it is stored as a hash. The key works from now on. An Idempotency-Key is "
+        "refused: no answer with a secret is kept. A name is used once, so the same request makes no second key.",
         {201: openapi.ok("Made.", NEW_KEY, headers=openapi.LOCATION),
          **openapi.problems((*REFUSALS, *openapi.BODY, "conflict"))},
-        status=201, may=("create", "keys"),
+        status=201, may=("create", "keys"), repeats="refused",
         body=openapi.json_body(openapi.ref("KeyIn"), [JSON], example={"name": "maria.rossi", "role": "editor"}),
     ),
 )  # fmt: skip

@@ -157,7 +157,7 @@ sentence cannot be told from one that is gone. With `accept=true` the newer text
         "verifySource", "Verify the citations of a source against a newer text", VERIFYING,
         {200: openapi.ok("The verdicts.", VERIFICATION, headers={}),
          **openapi.problems((*openapi.WRITE, *openapi.BODY, "not-found", "gone", "conflict"))},
-        parameters=[openapi.CHANGE_REASON], query=VerificationQuery, may=("create", "sources"),
+        parameters=[openapi.CHANGE_REASON], query=VerificationQuery, may=("create", "sources"), repeats="answered",
         body=openapi.json_body({"type": "string"}, [TEXT, HTML], example="A sentence of the newer text."),
     ),
 )  # fmt: skip
@@ -167,14 +167,15 @@ async def verify_source(request: Request, source: str = Path(alias="source_id"))
     body = await read_body(request, deps.settings(request).max_body_bytes)
     kind = request.headers["content-type"].partition(";")[0].strip().lower()
 
-    def work(tx: Transaction) -> dict[str, Any]:
+    def work(tx: Transaction) -> Response:
         newer = _document(body, kind)
         if query.accept:
-            return verification.accept(tx, NOUNS, source, newer, query.published)
-        return verification.verify(tx, NOUNS, source, newer).shown()
+            found = verification.accept(tx, NOUNS, source, newer, query.published)
+        else:
+            found = verification.verify(tx, NOUNS, source, newer).shown()
+        return Response(msgspec.json.encode(found), media_type=JSON)
 
-    found = await (deps.writing(request, work, author) if query.accept else deps.reading(request, work))
-    return Response(msgspec.json.encode(found), media_type=JSON)
+    return await (deps.once(request, work, author) if query.accept else deps.reading(request, work))
 
 
 def _document(body: bytes, kind: str) -> Document:
