@@ -203,7 +203,7 @@ async def list_proposals(request: Request) -> Response:
     def work(tx: Transaction) -> tuple[list[dict[str, Any]], paging.Position | None]:
         return proposals.browse(tx, list(_conditions(tx, query)), order, limit=query.limit, after=after)
 
-    items, last = await deps.reading(request, work)
+    items, last = await deps.reading(request, work, primary=True)
     following = next_page(request, None if last is None else paging.encode(last, context))
     link = {"Link": f'<{following}>; rel="next"'} if following else {}
     # No ETag: no number moves with every proposal.
@@ -319,7 +319,7 @@ async def _shown(request: Request, key: str, *, status: int = 200, headers: dict
             return b"", tag
         return msgspec.json.encode(proposals.show(tx, NOUNS, key)), tag
 
-    body, tag = await deps.reading(request, work)
+    body, tag = await deps.reading(request, work, primary=True)
     if not body:
         return deps.not_modified(tag, PRIVATE)
     return deps.answer(body, tag, status=status, headers=PRIVATE | (headers or {}))
