@@ -36,6 +36,7 @@ from app.api.v1 import (
     imports,
     keys,
     matches,
+    proposals,
     provenance,
     reconciliation,
     searches,
@@ -55,12 +56,13 @@ if TYPE_CHECKING:
 
 TAGS = (
     {"name": "registry", "description": "The registry as a whole: its changes, and several writes at once."},
+    {"name": "proposals", "description": "What somebody proposes, and a reviewer decides on."},
     {"name": "keys", "description": "API keys: who may write. For admins."},
     {"name": "operations", "description": "For those who run it."},
 )
 ROOMS = (
     entry_points, provenance, agenda, dossiers, calendars, graphs, timelines, statistics, identity, changes, batches,
-    matches, searches, imports, documents, reconciliation, keys,
+    matches, searches, imports, documents, reconciliation, proposals, keys,
 )  # fmt: skip
 """The modules whose routes are no noun's."""
 SCHEMAS: tuple[type[BaseModel], ...] = (
@@ -70,7 +72,7 @@ SCHEMAS: tuple[type[BaseModel], ...] = (
     documents.ExportQuery, graphs.GraphQuery, timelines.TimelineQuery,
     reconciliation.ReconciliationQuery, reconciliation.EntityQuery, reconciliation.SuggestQuery,
     reconciliation.EntitySuggestQuery, reconciliation.PropertySuggestQuery, reconciliation.ProposalQuery,
-    keys.KeyIn, keys.KeyQuery,
+    proposals.ProposalIn, proposals.ProposalsQuery, proposals.Decision, proposals.Refusal, keys.KeyIn, keys.KeyQuery,
 )  # fmt: skip
 """The classes of bodies and parameters that are no noun's."""
 ABOUT = """\

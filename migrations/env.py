@@ -15,7 +15,7 @@ from app.auth import keys  # noqa: F401
 from app.kit import repeats, revisions, search  # noqa: F401
 from app.kit.db import Base, UtcDateTime
 from app.kit.migrations import alone, is_modelled
-from app.registry import merges  # noqa: F401
+from app.registry import merges, proposals  # noqa: F401
 from app.settings import Settings
 
 

@@ -42,7 +42,7 @@ def request_of(command: str) -> Request:
             verb = next(words)
         elif word == "-H":
             header = next(words)
-            headers |= AUTHORIZED if header == "$KEY" else dict([header.split(": ", 1)])
+            headers |= {"Authorization": header} if header.startswith("$") else dict([header.split(": ", 1)])
         elif word == "-d":
             body = next(words).strip("\n")
         elif word in ("-L", "-N", "-I"):
@@ -71,14 +71,37 @@ def test_the_guide_is_true(registry: httpx.Client) -> None:
         insist_on_answers(reader)
 
 
+class Kept:
+    """What the guide lets its reader keep for later: the keys as headers, by the role that they have, and the last proposal."""
+
+    def __init__(self) -> None:
+        self.values = {"$KEY": AUTHORIZED["Authorization"]}
+
+    def keep(self, answer: Any) -> None:
+        if isinstance(answer, dict) and "secret" in answer:
+            self.values[f"${answer['role'].upper()}"] = f"Bearer {answer['secret']}"
+        if isinstance(answer, dict) and "proposer" in answer:
+            self.values["$PROPOSAL"] = answer["id"]
+
+    def fill(self, request: Request) -> Request:
+        path = request.path.replace("$PROPOSAL", self.values.get("$PROPOSAL", ""))
+        headers = {
+            name: self.values[value] if value.startswith("$") else value for name, value in request.headers.items()
+        }
+        return request._replace(path=path, headers=headers)
+
+
 def insist_on_answers(client: httpx.Client) -> None:
-    for request, kind, shown in examples():
+    kept = Kept()
+    for example, kind, shown in examples():
+        request = kept.fill(example)
         with client.stream(
             request.verb, request.path, headers=request.headers, content=request.body, follow_redirects=request.follow
         ) as answer:
             about = f"{request.verb} {request.path}: {answer.status_code}"
             if kind == "json":
                 actual = json.loads(answer.read())
+                kept.keep(actual)
                 expected = json.loads(shown)
                 refusal = expected.get("status") if "errors" in expected else None
                 assert answer.status_code == refusal or (refusal is None and answer.is_success), f"{about} {actual}"

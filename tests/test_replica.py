@@ -15,8 +15,9 @@ from fastapi import FastAPI
 from app.kit import records
 from app.kit.db import Database, Transaction
 from app.kit.errors import Unavailable
-from tests.conftest import _serving
+from tests.conftest import _serving, admit_tests
 from tests.support import servers
+from tests.support.builders import organization, source
 from tests.support.servers import Postgres
 
 HEADER = "Registry-Sequence"
@@ -61,6 +62,7 @@ def pair(both: tuple[Postgres, Postgres]) -> Iterator[Pair]:
     """An empty registry on both."""
     primary, replica = both
     url = primary.registry()
+    admit_tests(url)
     with closing(records.open_database(url, pool_size=4, replica_url=replica.url())) as database:
         made = Pair(primary, replica, database)
         made.caught_up()
@@ -176,6 +178,22 @@ def test_warnings_of_a_write_come_from_where_it_was_stored(client: httpx.Client,
     post(client, "International Harbour Office")
     body = {"name": "International Harbor Office", "kind": "other"}
     assert client.post("/v1/organizations", json=body).json()["warnings"]
+
+
+def test_proposals_which_have_no_number_are_read_where_they_are_kept(client: httpx.Client, pair: Pair) -> None:
+    record, page = organization(client), source(client)
+    pair.hold()
+    wanted = {
+        "noun": "organizations", "record": record["slug"], "patch": {"country": "CH"}, "citation": {"source": page["slug"]},
+        "reason": "It says so.",
+    }  # fmt: skip
+    made = client.post("/v1/proposals", json=wanted)
+    assert made.status_code == 201
+    address = made.headers["location"]
+    assert client.get(address).json()["status"] == "open"
+    assert [item["id"] for item in client.get("/v1/proposals").json()["items"]] == [made.json()["id"]]
+    assert client.post(f"{address}/retract", json={}).json()["status"] == "retracted"
+    assert client.get(address).json()["status"] == "retracted"
 
 
 @pytest.mark.parametrize("number", ["-1", "x", "1.0", "01", "1, 2", "9" * 19, "\u0661".encode().decode("latin-1")])

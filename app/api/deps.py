@@ -44,13 +44,14 @@ async def reading(
     as_of: int | date | datetime | None = None,
     *,
     at_least: int = 0,
+    primary: bool = False,
 ) -> T:
     """Run `work` on a snapshot, on another thread: one hop for the whole request. With `as_of`: on the registry as it
     stood then. Where there is a replica it may be that one's, but never a state before the number `at_least`, or one that
-    is older than what the client has seen.
+    is older than what the client has seen. `primary`: not the replica's, for what has no number in the sequence.
     Raises Invalid for a point that lies ahead, Malformed for an unreadable Registry-Sequence, Unavailable."""
     there, seen = database(request), sequences.seen(request)
-    newest = seen.newer or (there.replica is not None and _is_recent(as_of, there.clock()))
+    newest = primary or seen.newer or (there.replica is not None and _is_recent(as_of, there.clock()))
     least = max(at_least, seen.number, as_of if isinstance(as_of, int) else 0)
     passed: list[Transaction] = []
 

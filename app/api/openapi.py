@@ -410,6 +410,7 @@ REVISION = object_of("Revision", "One write of one record.", {
     "noun": {"type": "string"}, "id": {"type": "string", "format": "uuid"}, "slug": {"type": "string"},
     "version": {"type": "integer"}, "action": TypeAdapter(Action).json_schema(),
     "at": {"type": "string", "format": "date-time"}, "author": {"type": "string"},
+    "proposed_by": {"type": ["string", "null"], "description": "Who had proposed it, where `author` accepted a proposal."},
     "reason": {"type": ["string", "null"]},
     "changed": {"type": "array", "items": {"type": "string"}, "description": "Fields that this write changed."},
 })  # fmt: skip

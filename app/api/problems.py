@@ -50,7 +50,8 @@ TYPES: dict[str, ProblemType] = {
             "This needs a key: `Authorization: Bearer …`. A key that is unknown, was revoked or has expired opens nothing, not "
             "even what needs no key. The same holds for tokens, where there is single sign-on."),
         ProblemType("forbidden", 403, "Not allowed",
-            "The role of the key, or of the token, does not cover this. An admin gives out keys with another role."),
+            "The role of the key, or of the token, does not cover this; an admin gives out keys with another role. Or the "
+            "proposal is one's own, and another decides on it."),
         ProblemType("not-found", 404, "Not found", "No record, and no page, has this address."),
         ProblemType("method-not-allowed", 405, "Method not allowed", "The header Allow lists what this address understands."),
         ProblemType("not-acceptable", 406, "Not in this form",
@@ -58,7 +59,8 @@ TYPES: dict[str, ProblemType] = {
         ProblemType("request-timeout", 408, "The request did not come in time",
             "Its headers, or a part of its body, took too long to arrive. Send it again, on a new connection."),
         ProblemType("conflict", 409, "Conflict with another record",
-            "A name, identifier or slug is taken (`existing`), or the record is still in use (`used_by`)."),
+            "A name, identifier or slug is taken (`existing`), the record is still in use (`used_by`), or the proposal is "
+            "decided already (`proposal`) or does not apply any more."),
         ProblemType("request-outstanding", 409, "The same request is still at work",
             "A request with this Idempotency-Key has not been answered yet. Send this one again after Retry-After seconds: it "
             "then gets the answer of the first, or is done if the first was not."),

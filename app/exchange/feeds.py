@@ -32,6 +32,7 @@ class Entry(NamedTuple):
     action: str
     at: datetime
     author: str
+    proposed_by: str | None
     reason: str | None
     changed: Sequence[str]
 
@@ -59,6 +60,8 @@ def _entry(feed: Xml.Element, entry: Entry, base: str) -> None:
     _text(element, "id", _urn(entry))
     _text(element, "updated", _moment(entry.at))
     _text(Xml.SubElement(element, f"{{{ATOM}}}author"), "name", entry.author)
+    if entry.proposed_by is not None:
+        _text(Xml.SubElement(element, f"{{{ATOM}}}contributor"), "name", entry.proposed_by)
     Xml.SubElement(element, f"{{{ATOM}}}category", term=entry.noun)
     record = f"{base}/v1/{entry.noun}/{entry.slug}"
     _link(element, "alternate", record, "application/json")

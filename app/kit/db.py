@@ -217,11 +217,12 @@ class Clock(Base):
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who writes, and why. The name comes from the server's own knowledge, never from the client."""
+    """Who writes, and why, and who had proposed it. The names come from the server's own knowledge, never from the client."""
 
     name: str
     reason: str | None = None
     may: Callable[[str, str], bool] = lambda verb, noun: True  # noqa: ARG005  # the registry's own hands may do anything
+    proposer: str | None = None
 
 
 class Pending(NamedTuple):
@@ -257,6 +258,11 @@ class Transaction:
         if self.view is not None:
             statement, parameters = self.view(statement, parameters)
         return self.connection.execute(statement, parameters)
+
+    def held(self, statement: sa.Select[Any], *, shared: bool = False) -> sa.Select[Any]:
+        """`statement`, the rows of which stay as they are until this transaction ends; `shared`: others may hold them so, too.
+        (PostgreSQL; SQLite has one writer.) A reading holds nothing: what it sees does not move."""
+        return statement if self.snapshot else statement.with_for_update(read=shared)
 
     def insist_on_right(self, verb: str, noun: str) -> None:
         """Raises Forbidden unless the author may do this."""

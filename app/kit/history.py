@@ -77,8 +77,8 @@ def entry(row: Any) -> dict[str, Any]:
     """A revision without its snapshot."""
     return {
         "sequence": row.seq, "noun": row.noun, "id": str(row.record_id), "slug": row.slug, "version": row.version,
-        "action": row.action, "at": row.at, "author": row.author, "reason": row.reason,
-        "changed": msgspec.Raw(row.changed.encode()),
+        "action": row.action, "at": row.at, "author": row.author, "proposed_by": row.proposed_by,
+        "reason": row.reason, "changed": msgspec.Raw(row.changed.encode()),
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
@@ -31,6 +32,8 @@ Expected = frozenset[int] | Literal["*"] | None
 ANYTHING: Expected = "*"
 MOST_FAULTS = 100
 """A problem lists so many: a body of a megabyte can hold 80,000, and telling them all would take 20 megabytes."""
+
+NOTHING: Targets = MappingProxyType({})
 
 Snapshot = dict[str, Any]
 Edit = Callable[[Snapshot], Snapshot]
@@ -121,7 +124,7 @@ def locate(tx: Transaction, resource: Resource[Any], key: str, *, to_write: bool
     named = key_of(key)
     if named is not None:
         statement = resource.by_id if isinstance(named, UUID) else resource.by_slug
-        row = tx.execute(statement.with_for_update() if to_write else statement, {"key": named}).one_or_none()
+        row = tx.execute(tx.held(statement) if to_write else statement, {"key": named}).one_or_none()
         if row is not None:
             return row
     raise NotFound(f"No record of {resource.plural} has the id or slug {key[:100]!r}.")
@@ -226,6 +229,14 @@ def create(tx: Transaction, resource: Resource[In], data: In, *, slug: str | Non
     """A new record, under `slug` or the slug in `data` or one derived from its title.
     Raises Invalid, Conflict (a name, slug or identifier that is taken)."""
     tx.insist_on_right("create", resource.plural)
+    return _store(tx, weigh_creation(tx, resource, data, slug=slug))
+
+
+def weigh_creation(
+    tx: Transaction, resource: Resource[In], data: In, *, slug: str | None = None, beside: Targets = NOTHING
+) -> Weighed:
+    """What `create` would store. Nobody's rights are asked, and nothing is written. `beside` are records that would be there
+    by then. Raises Invalid, Conflict."""
     identifier = new_id(tx.now)
     given = slug or getattr(data, "slug", None)
     insist_on_free(resource, given)
@@ -237,7 +248,7 @@ def create(tx: Transaction, resource: Resource[In], data: In, *, slug: str | Non
         )
     chosen = given or _derived(tx, resource, data) or f"{resource.name.replace(' ', '-')}-{identifier.hex[-12:]}"
     meta = {"id": str(identifier), "slug": chosen, "version": 1, "created_at": tx.now, "updated_at": tx.now}
-    return _write(tx, resource, data, meta, Action.created, before=None)
+    return _weigh(tx, resource, data, meta, Action.created, before=None, beside=beside)
 
 
 def insist_on_free(resource: Resource[Any], slug: str | None) -> None:
@@ -265,6 +276,12 @@ def change(tx: Transaction, resource: Resource[Any], key: str, edit: Edit, expec
     Stale, Invalid, Conflict.
     """
     tx.insist_on_right("change", resource.plural)
+    return _store(tx, weigh_change(tx, resource, key, edit, expected))
+
+
+def weigh_change(tx: Transaction, resource: Resource[Any], key: str, edit: Edit, expected: Expected) -> Weighed:
+    """What `change` would store. Nobody's rights are asked, and nothing is written.
+    Raises NotFound, Gone, PreconditionMissing, Stale, Invalid, Conflict."""
     row = locate(tx, resource, key, to_write=True)
     if row.withdrawn_at is not None:
         raise gone(tx, resource, row)
@@ -272,7 +289,7 @@ def change(tx: Transaction, resource: Resource[Any], key: str, edit: Edit, expec
     before = snapshot(resource, row)
     data = validated(resource, _without_common(resource, edit(before), before))
     meta = {name: before[name] for name in COMMON} | {"version": row.version + 1, "updated_at": tx.now}
-    return _write(tx, resource, data, meta, Action.changed, before=row)
+    return _weigh(tx, resource, data, meta, Action.changed, before=row)
 
 
 def withdraw(
@@ -324,7 +341,8 @@ def restore(
         raise Conflict(gone(tx, resource, row).detail + " Take the merge back to have it again.")
     before = snapshot(resource, row)
     meta = {name: before[name] for name in COMMON} | {"version": row.version + 1, "updated_at": tx.now}
-    return _write(tx, resource, validated(resource, own(resource, before)), meta, Action.restored, before=row)
+    data = validated(resource, own(resource, before))
+    return _store(tx, _weigh(tx, resource, data, meta, Action.restored, before=row))
 
 
 def check(tx: Transaction, row: sa.Row[Any], expected: Expected) -> None:
@@ -427,7 +445,7 @@ def _derived(tx: Transaction, resource: Resource[In], data: In) -> str:
         return slug
     # Whoever else wants the next number waits here for the record that has the slug, and then sees ours.
     table = resource.table
-    tx.execute(sa.select(table.c.id).where(table.c.slug == slug).with_for_update())
+    tx.execute(tx.held(sa.select(table.c.id).where(table.c.slug == slug)))
     taken = slugs_like(tx, resource, slug)
     return next(numbered for n in range(2, len(taken) + 3) if (numbered := f"{slug}-{n}") not in taken)
 
@@ -491,7 +509,7 @@ def _look_up(tx: Transaction, table: sa.Table, keys: Sequence[str], known: Known
     statement = sa.select(table.c.id, table.c.slug, table.c.withdrawn_at).where(
         sa.or_(table.c.id.in_(ids), table.c.slug.in_(slugs)) if ids else table.c.slug.in_(slugs)
     )
-    for row in tx.execute(statement.order_by(table.c.id).with_for_update(read=True)):
+    for row in tx.execute(tx.held(statement.order_by(table.c.id), shared=True)):
         for key in (row.slug, str(row.id)):
             known.found[table.name, key] = Target(row.id, row.slug)
             if row.withdrawn_at is not None:
@@ -521,18 +539,55 @@ def at(document: Any, pointer: str) -> Any:
     return document
 
 
-def _write(
-    tx: Transaction, resource: Resource[In], data: In, meta: Snapshot, action: Action, *, before: sa.Row[Any] | None
-) -> Stored:
-    """Store `data` under `meta`: as a new row, or over the row `before`."""
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A write that has passed every check and is not stored yet. `shown` are the fields as they would be, `plain` the same in
+    JSON's own types, `changed` those that differ from `old`, `items` the rows of each list that would be replaced."""
+
+    resource: Resource[Any]
+    meta: Snapshot
+    action: Action
+    before: sa.Row[Any] | None
+    old: Snapshot
+    shown: Snapshot
+    plain: Snapshot
+    changed: list[str]
+    row: Snapshot
+    items: Sequence[tuple[Rows, list[dict[str, Any]]]]
+
+    @property
+    def id(self) -> UUID:
+        return UUID(self.meta["id"])
+
+    @property
+    def slug(self) -> str:
+        return str(self.meta["slug"])
+
+    @property
+    def version(self) -> int:
+        return int(self.meta["version"])
+
+
+def _weigh(
+    tx: Transaction,
+    resource: Resource[In],
+    data: In,
+    meta: Snapshot,
+    action: Action,
+    *,
+    before: sa.Row[Any] | None,
+    beside: Targets = NOTHING,
+) -> Weighed:
+    """Every check of `data` under `meta`: a new row, or one in the place of `before`."""
     old = own(resource, snapshot(resource, before)) if before is not None else {}
-    targets = resolve(tx, resource.plan.links(data), old if action is Action.changed else {})
+    links = [link for link in resource.plan.links(data) if (link.table.name, link.key) not in beside]
+    targets = {**resolve(tx, links, old if action is Action.changed else {}), **beside}
     shown = resource.plan.show(data, targets)
     insist_on_distinct(resource, shown)
     plain = msgspec.to_builtins(shown)
     changed = revisions.changed_fields(old, plain)
-    if action is Action.changed and not changed and before is not None:
-        return _stored(tx, resource, before)
+    if action is Action.changed and not changed:
+        return Weighed(resource, meta, action, before, old, shown, plain, changed, {}, ())
     identifier = UUID(meta["id"])
     row = resource.plan.row(data, targets)
     if resource.claims:
@@ -540,8 +595,24 @@ def _write(
         _insist_on_claim(tx, resource.table, resource.claims, row["claim"], identifier)
     for rule in resource.rules:
         rule(tx, Proposal(identifier, data, row, targets, frozenset(changed), fresh=before is None))
-    document = msgspec.json.encode(meta | shown).decode()
-    row |= {
+    items = [
+        (child, list(child.rows(identifier, getattr(data, child.name), targets, data)))
+        for child in resource.plan.children
+        if action is Action.restored or child.name in changed
+    ]
+    for child, rows in items:
+        for n, item in enumerate(rows if child.claims else ()):
+            _insist_on_item(tx, resource, child, item, f"/{child.name}/{n}", [r["claim"] for r in rows[:n]])
+    return Weighed(resource, meta, action, before, old, shown, plain, changed, row, items)
+
+
+def _store(tx: Transaction, weighed: Weighed) -> Stored:
+    """Store what has been weighed: as a new row, or over the one before. An edit that changes nothing writes nothing."""
+    resource, meta, before, identifier = weighed.resource, weighed.meta, weighed.before, weighed.id
+    if weighed.action is Action.changed and not weighed.changed and before is not None:
+        return _stored(tx, resource, before)
+    document = msgspec.json.encode(meta | weighed.shown).decode()
+    row = weighed.row | {
         "version": meta["version"],
         "updated_at": tx.now,
         "withdrawn_at": None,
@@ -553,13 +624,15 @@ def _write(
         tx.execute(sa.insert(resource.table).values(id=identifier, slug=meta["slug"], created_at=tx.now, **row))
     else:
         _update(tx, resource, before, row)
-    for child in resource.plan.children:
-        if action is Action.restored or child.name in changed:
-            _replace_rows(tx, resource, child, identifier, data, targets, fresh=before is None)
+    for child, rows in weighed.items:
+        if before is not None:
+            tx.execute(sa.delete(child.table).where(child.table.c[child.parent] == identifier))
+        if rows:
+            tx.execute(sa.insert(child.table), rows)
     written = Written(resource.table, identifier, meta["slug"], meta["version"], resource.shape, document)
-    texts = list(resource.texts(plain))
-    as_before = action is Action.changed and texts == list(resource.texts(old))
-    revisions.note(tx, written, action, changed, None if as_before else texts)
+    texts = list(resource.texts(weighed.plain))
+    as_before = weighed.action is Action.changed and texts == list(resource.texts(weighed.old))
+    revisions.note(tx, written, weighed.action, weighed.changed, None if as_before else texts)
     return _stored(
         tx, resource, _Row(identifier, meta["slug"], meta["version"], resource.shape, document), written=True
     )
@@ -585,25 +658,6 @@ def _update(tx: Transaction, resource: Resource[Any], before: sa.Row[Any], value
     statement = sa.update(table).where(table.c.id == before.id, table.c.version == before.version).values(**values)
     if tx.execute(statement).rowcount != 1:
         raise Again
-
-
-def _replace_rows(
-    tx: Transaction,
-    resource: Resource[Any],
-    child: Rows,
-    identifier: UUID,
-    data: BaseModel,
-    targets: Targets,
-    *,
-    fresh: bool,
-) -> None:
-    rows = list(child.rows(identifier, getattr(data, child.name), targets, data))
-    if not fresh:
-        tx.execute(sa.delete(child.table).where(child.table.c[child.parent] == identifier))
-    for n, row in enumerate(rows if child.claims else ()):
-        _insist_on_item(tx, resource, child, row, f"/{child.name}/{n}", [r["claim"] for r in rows[:n]])
-    if rows:
-        tx.execute(sa.insert(child.table), rows)
 
 
 def insist_on_distinct(resource: Resource[Any], shown: Snapshot) -> None:

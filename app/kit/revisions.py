@@ -29,7 +29,7 @@ class Action(Vocabulary):
 
 
 class Revision(Base):
-    """One write of one record: who, when, why, which fields, and the record as it was afterwards."""
+    """One write of one record: who (and on whose proposal), when, why, which fields, and the record as it was afterwards."""
 
     __tablename__ = "revision"
     __table_args__ = (
@@ -46,6 +46,7 @@ class Revision(Base):
     action: Mapped[Action] = mapped_column(vocabulary(Action))
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     author: Mapped[str] = mapped_column(sa.String(255))
+    proposed_by: Mapped[str | None] = mapped_column(sa.String(255))
     reason: Mapped[str | None] = mapped_column(sa.Text)
     changed: Mapped[str] = mapped_column(sa.Text)  # a JSON list of field names
     shape: Mapped[str] = mapped_column(sa.String(8))
@@ -86,6 +87,7 @@ def note(
         "action": action,
         "at": tx.now,
         "author": tx.author.name,
+        "proposed_by": tx.author.proposer,
         "reason": tx.author.reason,
         "changed": msgspec.json.encode(list(changed)).decode(),
         "shape": written.shape,

@@ -29,7 +29,7 @@ def acyclic(column: InstrumentedAttribute[Any], field: str) -> Rule:
         while ancestor is not None:
             if ancestor == proposal.id:
                 raise Invalid.at(f"/{field}", "cycle", f"Through `{field}` this record would be above itself.")
-            step = sa.select(link).where(table.c.id == ancestor).with_for_update(read=True)
-            ancestor = tx.execute(step).scalar_one_or_none()
+            step = sa.select(link).where(table.c.id == ancestor)
+            ancestor = tx.execute(tx.held(step, shared=True)).scalar_one_or_none()
 
     return rule

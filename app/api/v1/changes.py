@@ -106,8 +106,8 @@ async def _feed(request: Request, query: ChangesQuery) -> Response:
             return b"", tag
         entries = [
             feeds.Entry(
-                row.noun, str(row.record_id), row.slug, row.version, row.action, row.at, row.author, row.reason,
-                msgspec.json.decode(row.changed),
+                row.noun, str(row.record_id), row.slug, row.version, row.action, row.at, row.author, row.proposed_by,
+                row.reason, msgspec.json.decode(row.changed),
             )
             for row in history.latest(tx, query)
         ]  # fmt: skip

@@ -85,7 +85,7 @@ async def list_keys(request: Request) -> Response:
         "The answer holds the secret, this once: it is stored as a hash. The key works from now on. An Idempotency-Key is "
         "refused: no answer with a secret is kept. A name is used once, so the same request makes no second key.",
         {201: openapi.ok("Made.", NEW_KEY, headers=openapi.LOCATION),
-         **openapi.problems((*REFUSALS, *openapi.BODY, "conflict"))},
+         **openapi.problems((*REFUSALS, "read-only", *openapi.BODY, "conflict"))},
         status=201, may=("create", "keys"), repeats="refused",
         body=openapi.json_body(openapi.ref("KeyIn"), [JSON], example={"name": "maria.rossi", "role": "editor"}),
     ),
@@ -118,7 +118,7 @@ async def get_key(request: Request, name: str = NAME) -> Response:
         "revokeKey", "Revoke an API key",
         "It opens nothing any more, from the next request on, in every worker. It stays in the list: the history names it. The "
         "last key of an admin is not revoked over HTTP.",
-        {204: {"description": "Revoked, now or earlier."}, **openapi.problems((*REFUSALS, "not-found", "conflict"))},
+        {204: {"description": "Revoked, now or earlier."}, **openapi.problems((*REFUSALS, "read-only", "not-found", "conflict"))},
         status=204, may=("revoke", "keys"),
     ),
 )  # fmt: skip
