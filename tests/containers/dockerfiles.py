@@ -49,12 +49,17 @@ class Dockerfile:
     def copied(self) -> list[str]:
         """What is copied out of the build context."""
         return [
-            source for copy in self.all("COPY") if not copy.text.startswith("--from=") for source in copy.text.split()[:-1]
+            source
+            for copy in self.all("COPY")
+            if not copy.text.startswith("--from=")
+            for source in copy.text.split()[:-1]
         ]
 
     def environment(self) -> dict[str, str]:
         """What ENV of the last stage sets."""
-        pairs = [pair for instruction in self.stages()[-1] if instruction.word == "ENV" for pair in instruction.text.split()]
+        pairs = [
+            pair for instruction in self.stages()[-1] if instruction.word == "ENV" for pair in instruction.text.split()
+        ]
         return dict(pair.split("=", 1) for pair in pairs)
 
     def health(self) -> list[str]:

@@ -25,7 +25,9 @@ SOURCES = {"app", "migrations", "seed", "pyproject.toml", "README.md", "requirem
 def image() -> Iterator[Image]:
     absent = images.missing()
     if absent:
-        pytest.fail(f"An image can be built only as root, with {', '.join(images.TOOLS)}. Missing: {', '.join(absent)}.")
+        pytest.fail(
+            f"An image can be built only as root, with {', '.join(images.TOOLS)}. Missing: {', '.join(absent)}."
+        )
     images.CACHE.mkdir(parents=True, exist_ok=True)
     with images.built() as built:
         yield built
@@ -64,7 +66,9 @@ def test_it_is_light(image: Image) -> None:
     total = images.weight(image.root)
     added = total - image.base_bytes
     program = {folder: images.weight(image.root / folder) for folder in ("opt/concord", "srv/concord")}
-    print(f"\n{added / MEGABYTE:.0f} MB on top of Python; {({name: f'{size / MEGABYTE:.1f} MB' for name, size in program.items()})}")
+    print(
+        f"\n{added / MEGABYTE:.0f} MB on top of Python; { ({name: f'{size / MEGABYTE:.1f} MB' for name, size in program.items()}) }"
+    )
     assert 10 * MEGABYTE < added < LIMIT
 
 
