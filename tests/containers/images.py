@@ -85,6 +85,8 @@ class Image:
 
 @contextmanager
 def built() -> Iterator[Image]:
+    """Build it, and lay it out while the caller looks at it. One at a time: what another run has left behind is removed."""
+    buildah("rm", "--all")
     base, release, minor = _base()
     if not _known(base):
         _stand_in(base, release, minor)
@@ -113,10 +115,7 @@ def _base() -> tuple[str, str, str]:
 
 
 def _known(name: str) -> bool:
-    try:
-        return bool(buildah("inspect", "--type", "image", "--format", "{{.FromImage}}", name) or True)
-    except RuntimeError:
-        return False
+    return name in buildah("images", "--format", "{{.Name}}:{{.Tag}}").split()
 
 
 def _stand_in(name: str, release: str, minor: str) -> None:
