@@ -111,7 +111,7 @@ def _base() -> tuple[str, str, str]:
     found = re.fullmatch(r"(3\.\d+)-slim-(\w+)", tag)
     if found is None:
         raise ValueError(f"{tag}: names no minor version and no release")
-    return f"docker.io/library/python:{tag}", found[2], found[1]
+    return f"localhost/python:{tag}", found[2], found[1]  # where buildah looks before it asks anybody
 
 
 def _known(name: str) -> bool:
