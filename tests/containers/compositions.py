@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,6 +13,7 @@ import yaml
 from app.settings import HOME
 
 FILE = HOME / "docker-compose.yml"
+APPS = ["app-1", "app-2"]
 _VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
 
 
@@ -29,3 +32,9 @@ def seconds(text: str) -> int:
     """Of a duration as the file writes it."""
     number, unit = re.fullmatch(r"(\d+)([sm])", text).groups()  # type: ignore[union-attr]  # it fails on another form
     return int(number) * {"s": 1, "m": 60}[unit]
+
+
+def make_secrets(folder: Path) -> dict[str, str]:
+    """Run the script that an operator runs; what is in each file of `folder` then."""
+    subprocess.run([HOME / "containers/secrets.sh", folder], check=True, capture_output=True)
+    return {path.name: path.read_text() for path in folder.iterdir()}

@@ -11,11 +11,15 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.settings import HOME
+from app.api.v1 import RESOURCES
+from app.exchange import documents
+from app.settings import HOME, SEED
 from tests.containers.dockerfiles import Dockerfile
 
 DOCKERFILE = Dockerfile.read(HOME / "Dockerfile")
 PROGRAM, PACKAGES = "srv/concord", "opt/concord"
+SEEDED = f"Seed: {len(documents.read_folder(SEED, RESOURCES))} created"
+"""What is said where nothing was before."""
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,12 @@ from sqlalchemy.engine import make_url
 
 from app.cli import _parser
 from app.settings import FILE, HOME, Settings, variable
-from tests.containers.compositions import composition, seconds, settings
+from tests.containers.compositions import APPS, composition, make_secrets, seconds, settings
 from tests.containers.dockerfiles import Dockerfile
 
 COMPOSITION = composition()
 SERVICES: dict[str, dict[str, Any]] = COMPOSITION["services"]
 OURS = [name for name, service in SERVICES.items() if service["image"].startswith("concord:")]
-APPS = ["app-1", "app-2"]
 CADDYFILE = (HOME / "containers/Caddyfile").read_text()
 DOCKERFILE = Dockerfile.read(HOME / "Dockerfile")
 PORT = DOCKERFILE.last("EXPOSE").text
@@ -82,7 +81,7 @@ def after(name: str) -> dict[str, str]:
 def test_what_is_waited_for_can_come(name: str) -> None:
     for earlier, condition in after(name).items():
         if condition == "service_healthy":
-            assert "healthcheck" in SERVICES[earlier] or earlier in OURS
+            assert "test" in SERVICES[earlier]["healthcheck"] or earlier in OURS
         else:
             assert condition == "service_completed_successfully"
             assert SERVICES[earlier]["restart"] == "no"
@@ -154,11 +153,27 @@ def test_the_proxy_asks_each_server_by_its_name() -> None:
 
 def test_only_the_proxy_is_believed_when_it_says_for_whom_it_asks() -> None:
     address = SERVICES["proxy"]["networks"]["front"]["ipv4_address"]
-    assert ipaddress.ip_address(address) in ipaddress.ip_network(
-        COMPOSITION["networks"]["front"]["ipam"]["config"][0]["subnet"]
-    )
     for name in APPS:
         assert settings(SERVICES[name])["CONCORD_TRUSTED_PROXIES"] == address
+
+
+def test_nobody_else_is_ever_given_the_address_of_the_proxy() -> None:
+    """Addresses are given out from the lowest on, and the servers are there before the proxy."""
+    address = ipaddress.ip_address(SERVICES["proxy"]["networks"]["front"]["ipv4_address"])
+    (given,) = COMPOSITION["networks"]["front"]["ipam"]["config"]
+    subnet, others = ipaddress.ip_network(given["subnet"]), ipaddress.ip_network(given["ip_range"])
+    assert isinstance(subnet, ipaddress.IPv4Network)
+    assert isinstance(others, ipaddress.IPv4Network)
+    assert address in subnet
+    assert others.subnet_of(subnet)
+    assert address not in others
+    assert given["gateway"] not in (str(address), *map(str, others))
+
+
+def test_an_image_is_built_once_whatever_is_started() -> None:
+    builds = {name for name in OURS if "build" in SERVICES[name]}
+    assert builds == {"migrate", "sqlite"}
+    assert all(name == "migrate" or "migrate" in after(name) for name in OURS if name != "sqlite")
 
 
 def test_the_database_is_reached_by_the_program_alone() -> None:
@@ -192,13 +207,8 @@ def test_a_container_is_given_longer_than_the_server_takes(name: str) -> None:
 # --- secrets ----------------------------------------------------------------------------------------------------------
 
 
-def made(folder: Path) -> dict[str, str]:
-    subprocess.run([HOME / "containers/secrets.sh", folder], check=True, capture_output=True)
-    return {path.name: path.read_text() for path in folder.iterdir()}
-
-
 def test_the_script_makes_every_secret_that_is_read(tmp_path: Path) -> None:
-    secrets = made(tmp_path / "secrets")
+    secrets = make_secrets(tmp_path / "secrets")
     assert {f"containers/secrets/{name}" for name in secrets} == {
         given["file"] for given in COMPOSITION["secrets"].values()
     }
@@ -214,16 +224,16 @@ def test_the_script_makes_every_secret_that_is_read(tmp_path: Path) -> None:
 
 
 def test_the_script_keeps_what_is_there_and_makes_others_elsewhere(tmp_path: Path) -> None:
-    first = made(tmp_path / "secrets")
+    first = make_secrets(tmp_path / "secrets")
     (tmp_path / "secrets/admin_key").unlink()
-    second = made(tmp_path / "secrets")
+    second = make_secrets(tmp_path / "secrets")
     assert first["database_url"] == second["database_url"]
     assert first["admin_key"] != second["admin_key"]
-    assert not set(first.values()) & set(made(tmp_path / "others").values())
+    assert not set(first.values()) & set(make_secrets(tmp_path / "others").values())
 
 
 def test_the_secrets_are_read_in_the_containers_and_by_nobody_else_here(tmp_path: Path) -> None:
-    made(tmp_path / "secrets")
+    make_secrets(tmp_path / "secrets")
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "secrets").iterdir()} == {0o444}
     assert os.access(HOME / "containers/secrets.sh", os.X_OK)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.layouts import PROGRAM, Layout
+from tests.containers.layouts import PROGRAM, SEEDED, Layout
 
 PATIENCE = 30
 ALONE = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
@@ -69,7 +69,7 @@ def test_it_serves_until_it_is_told_to_stop_and_writes_nothing_but_the_data(layo
     with started(layout) as process:
         await_health(process, layout)
         said = stop(process)
-    assert "Seed: 210 created" in said
+    assert SEEDED in said
     assert (data / "concord.db").is_file()
     assert layout.files() == before
 

@@ -14,6 +14,7 @@ import pytest
 from app.settings import HOME
 from tests.containers import images
 from tests.containers.images import UID, Container, Image, running
+from tests.containers.layouts import SEEDED
 
 pytestmark = pytest.mark.image
 Measured = Callable[[str], None]
@@ -114,7 +115,7 @@ def test_it_serves_read_only_and_finds_everything_again(image: Image, volume: Pa
         assert status == 200
         assert b'"OECD"' in body
         assert container.get("/readyz")[0] == 200
-        assert "Seed: 210 created" in container.log.read_text()
+        assert SEEDED in container.log.read_text()
         owner = Path(f"/proc/{container.pid}/status").read_text()
         assert f"Uid:\t{UID}" in owner
         assert "NSpid:\t" in owner

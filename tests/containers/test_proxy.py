@@ -20,9 +20,8 @@ import pytest
 
 from app.settings import HOME, Settings
 from tests.conftest import Server, serving
-from tests.containers.compositions import composition, settings
-from tests.containers.layouts import Layout
-from tests.containers.test_compose import APPS, made
+from tests.containers.compositions import APPS, composition, make_secrets, settings
+from tests.containers.layouts import SEEDED, Layout
 
 PATIENCE = 30
 LOOPBACK = "127.0.0.1"
@@ -211,7 +210,7 @@ def test_its_file_is_laid_out_as_its_formatter_does() -> None:
 def secrets(server: Server, tmp_path: Path) -> Path:
     """As containers/secrets.sh makes them, but for the address of the database, which is the test's."""
     folder = tmp_path / "secrets"
-    made(folder)
+    make_secrets(folder)
     (folder / "database_url").unlink()
     (folder / "database_url").write_text(server.fresh("blank"))
     return folder
@@ -255,7 +254,7 @@ def test_from_nothing_to_two_servers_behind_the_proxy(
     layout: Layout, data: Path, server: Server, secrets: Path, tmp_path: Path
 ) -> None:
     assert "newest revision" in step(layout, "migrate", secrets)
-    assert "Seed: 210 created" in step(layout, "seed", secrets)
+    assert SEEDED in step(layout, "seed", secrets)
     with ExitStack() as stack:
         (first, one), (second, two) = (stack.enter_context(started(layout, name, secrets)) for name in APPS)
         for process, address in ((first, one), (second, two)):
