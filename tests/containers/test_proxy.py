@@ -261,12 +261,13 @@ def test_from_nothing_to_two_servers_behind_the_proxy(
             await_answer(process, f"{address}/readyz")
         client = stack.enter_context(proxied(tmp_path, *(httpx.URL(address).port or 0 for address in (one, two))))
         key = (secrets / "admin_key").read_text()
-        written = httpx.post(
-            f"{one}/v1/organizations", json={"name": "Harbour office", "kind": "other"},
+        written = client.post(
+            "/v1/organizations",
+            json={"name": "Harbour office", "kind": "other"},
             headers={"Authorization": f"Bearer {key}"},
-        )  # fmt: skip
+        )
         assert written.status_code == 201, written.text
-        for read in (httpx.get(f"{two}{HARBOUR}"), *(client.get(HARBOUR) for _ in APPS)):
+        for read in (*(httpx.get(address + HARBOUR) for address in (one, two)), client.get(HARBOUR)):
             assert read.json() == written.json()
         with client.stream("GET", "/v1/changes", headers={"Accept": "text/event-stream"}) as stream:
             assert "created" in next(line for line in stream.iter_lines() if line.startswith("event"))
