@@ -5,13 +5,16 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 CLIENTS := tests/clients
 
-.PHONY: serve test bench lint lock clean
+.PHONY: serve test containers bench lint lock clean
 
 serve: .venv/serve  ## migrate, seed and serve at http://127.0.0.1:8000
 	$(BIN)/concord serve
 
 test: lint .venv/node  ## everything, on SQLite and on PostgreSQL
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+containers: .venv/test  ## build the image without an engine, and run it; as root: apt-get install buildah debootstrap iproute2
+	$(BIN)/python -m pytest -m image tests/containers
 
 bench: .venv/test  ## what answers cost, and how that grows; e.g. make bench BENCH='--sizes 1000,100000,1000000 --cache ../registries'
 	$(BIN)/python -m tests.benchmarks $(BENCH)
