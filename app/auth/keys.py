@@ -141,14 +141,16 @@ def revoke(tx: Transaction, name: str, *, even_the_last: bool = False) -> None:
     row = fetch(tx, name)
     if row.revoked_at is not None:
         return
-    if not even_the_last and row.role is Role.admin and not _has_other_admin(tx, name):
+    # They are held, so that two admins do not revoke each other's at the same moment.
+    if not even_the_last and row.role is Role.admin and not set(admins(tx, hold=True)) - {name}:
         raise Conflict(f"{name} is the last key of an admin. Make another one first.", existing=name)
     tx.execute(sa.update(TABLE).where(TABLE.c.name == name).values(revoked_at=tx.now, revoked_by=tx.author.name))
     log.info("key %s revoked by %s", name, tx.author.name)
 
 
-def _has_other_admin(tx: Transaction, name: str) -> bool:
-    """Whether another admin's key opens. Their rows are held, so that two do not revoke each other's at the same moment."""
+def admins(tx: Transaction, *, hold: bool = False) -> list[str]:
+    """The names of the keys with which an admin gets in now. `hold`: nobody revokes one until this transaction ends."""
     lasting = sa.or_(TABLE.c.expires_at.is_(None), TABLE.c.expires_at > tx.now)
-    admins = sa.select(TABLE.c.name).where(TABLE.c.role == Role.admin, TABLE.c.revoked_at.is_(None), lasting)
-    return any(other != name for other in tx.execute(admins.order_by(TABLE.c.name).with_for_update()).scalars())
+    chosen = sa.select(TABLE.c.name).where(TABLE.c.role == Role.admin, TABLE.c.revoked_at.is_(None), lasting)
+    chosen = chosen.order_by(TABLE.c.name)
+    return list(tx.execute(chosen.with_for_update() if hold else chosen).scalars())

@@ -16,12 +16,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from app.auth import keys
 from app.exchange import documents, passages
-from app.kit import migrations, records, revisions, search
+from app.kit import migrations, records, repeats, revisions, search  # noqa: F401  # one has a table
 from app.kit.db import Clock, Database, Transaction, table_of
 from app.kit.errors import RegistryError
 from app.kit.resource import Resource
-from app.registry import merges  # noqa: F401  # its table is one of those that are compared
+from app.registry import merges, proposals  # noqa: F401  # their tables are of those that are compared
 from app.registry.citations import Citation, CitationPassage
 from app.registry.sources import Source, SourcePassage
 from app.settings import MIGRATIONS, SEED, Settings
@@ -288,6 +289,13 @@ def _citations(patient: Patient) -> Result:
     return Verdict.ok, "every cited passage is there"
 
 
+def _keys(patient: Patient) -> Result:
+    found = patient.database.read(keys.admins)
+    if not found:
+        return Verdict.warning, "no key of an admin opens", "Run: concord key create NAME --role admin"
+    return Verdict.ok, f"admins: {_some(found)}"
+
+
 def _search(patient: Patient) -> Result:
     def work(tx: Transaction) -> tuple[int, int, int]:
         tx.take_time()
@@ -338,6 +346,7 @@ CHECKS = (
     Check("seed", Needs.schema, _seed),
     Check("fingerprints", Needs.schema, _fingerprints),
     Check("citations", Needs.schema, _citations),
+    Check("keys", Needs.schema, _keys),
     Check("search", Needs.schema, _search),
 )
 """What is looked at, in this order."""

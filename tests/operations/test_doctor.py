@@ -102,6 +102,8 @@ BROKEN: dict[str, tuple[tuple[str, ...], dict[str, Verdict], str]] = {
         {"fingerprints": Verdict.wrong}, "a-page 1.1.1"),
     "a passage is gone": (
         ("DELETE FROM source_passage WHERE section = 2",), {"citations": Verdict.warning}, "no such passage"),
+    "nobody gives out keys": (
+        ("UPDATE api_key SET revoked_at = created_at",), {"keys": Verdict.warning}, "concord key create"),
     "not to be found": (
         ("DELETE FROM search_text WHERE noun = 'organizations'",), {"search": Verdict.wrong}, "concord reindex"),
     "found in vain": (

@@ -118,7 +118,8 @@ async def get_key(request: Request, name: str = NAME) -> Response:
         "revokeKey", "Revoke an API key",
         "It opens nothing any more, from the next request on, in every worker. It stays in the list: the history names it. The "
         "last key of an admin is not revoked over HTTP.",
-        {204: {"description": "Revoked, now or earlier."}, **openapi.problems((*REFUSALS, "read-only", "not-found", "conflict"))},
+        {204: {"description": "Revoked, now or earlier."},
+         **openapi.problems((*REFUSALS, "read-only", "not-found", "conflict"))},
         status=204, may=("revoke", "keys"),
     ),
 )  # fmt: skip
