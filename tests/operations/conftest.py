@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import Server, serving
+from tests.conftest import Server, authorized, serving
 
 Open = Callable[..., httpx.Client]
 
@@ -20,7 +20,7 @@ Open = Callable[..., httpx.Client]
 @contextmanager
 def answering(app: FastAPI) -> Iterator[httpx.Client]:
     """A client of the real server, which runs `app` on a thread of this process."""
-    with serving(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+    with serving(app) as port, authorized(port) as client:
         yield client
 
 

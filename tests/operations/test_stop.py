@@ -63,7 +63,7 @@ def stopped_under_load(
 ) -> Counter[str]:
     """Stop while some write and one listens; the ids of the writes that were answered."""
     over, enough = threading.Event(), len(answered) + random.Random(name).randint(10, 40)  # noqa: S311
-    with ThreadPoolExecutor(CLIENTS + 1) as threads, set_at_the_end(over):
+    with ThreadPoolExecutor(CLIENTS + 1) as threads, killed_on_failure(process), set_at_the_end(over):
         listens = threading.Event()
         listener = threads.submit(listened_to_the_end, client, listens)
         loads = [threads.submit(load, client, f"{name}-{n}", over, answered) for n in range(CLIENTS)]
@@ -77,10 +77,20 @@ def stopped_under_load(
         return sum((each.result(GRACE) for each in loads), Counter[str]())
 
 
+@contextmanager
+def killed_on_failure(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Nobody waits for a server that a failed test has not stopped."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
+
+
 def load(client: httpx.Client, name: str, over: threading.Event, answered: list[str]) -> Counter[str]:
     """One write after the other, on a connection that is kept; the ids of those that were answered."""
     received = Counter[str]()
-    with httpx.Client(base_url=client.base_url, timeout=GRACE) as own:
+    with httpx.Client(base_url=client.base_url, headers=client.headers, timeout=GRACE) as own:
         for n in range(100_000):
             if over.is_set():
                 break
@@ -99,7 +109,7 @@ def load(client: httpx.Client, name: str, over: threading.Event, answered: list[
 def listened_to_the_end(client: httpx.Client, begun: threading.Event) -> int:
     """How much came until the server ended the stream. Raises RemoteProtocolError where it was cut."""
     with (
-        httpx.Client(base_url=client.base_url, timeout=60) as own,
+        httpx.Client(base_url=client.base_url, headers=client.headers, timeout=60) as own,
         own.stream("GET", "/v1/changes", headers=STREAM) as s,
     ):
         size = 0
