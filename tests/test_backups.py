@@ -24,6 +24,7 @@ from app.kit.db import Transaction, table_of
 from app.registry.organizations import Organization
 from tests.conftest import Server
 from tests.support import servers
+from tests.support.wire import AUTHORIZED
 from tests.test_cli import run, served
 
 LITESTREAM = shutil.which("litestream", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
@@ -179,7 +180,9 @@ def test_several_workers_write_to_one_file_without_a_gap(tmp_path: Path) -> None
         found = []
         for n in range(15):
             # A connection of its own, so that both workers get some of them.
-            answer = httpx.post(f"{base}/v1/organizations", json={"name": f"Body {who} {n}", "kind": "other"})
+            answer = httpx.post(
+                f"{base}/v1/organizations", json={"name": f"Body {who} {n}", "kind": "other"}, headers=AUTHORIZED
+            )
             found.append((answer.status_code, answer.headers.get("registry-sequence", "")))
         return found
 

@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from app.kit import migrations, records
 from app.kit.db import Database, Transaction
 from app.settings import MIGRATIONS
-from tests.conftest import _serving
+from tests.conftest import _serving, admit_tests
 from tests.support import servers
 from tests.support.servers import Postgres
 
@@ -86,6 +86,7 @@ def database(own: Postgres, pooled: int) -> Iterator[Database]:
     own.run("CREATE DATABASE registry")
     url = own.url(port=pooled)
     migrations.migrate(url, MIGRATIONS)
+    admit_tests(url)
     with closing(records.open_database(url, pool_size=6)) as opened:
         yield opened
 

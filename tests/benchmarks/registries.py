@@ -135,9 +135,9 @@ def settle(database: Database) -> None:
     """What the database does by itself some time after a large write."""
     database.tend()
     if database.engine.dialect.name == "postgresql":
-        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("SET statement_timeout = 0")
-            connection.exec_driver_sql("VACUUM ANALYZE")
+        address = database.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(address, autocommit=True) as session:
+            session.execute("VACUUM ANALYZE")
 
 
 def store(database: Database, resource: Resource[Any], several: Iterable[dict[str, Any]]) -> list[str]:

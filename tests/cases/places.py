@@ -98,6 +98,8 @@ def samples(client: httpx.Client) -> None:
     ]
     answer = client.post("/v1/batch", json={"operations": operations})
     assert answer.status_code == 200, answer.text
+    proposed = {"noun": "citations", "record": "sample", "patch": {"note": "Proposed."}, "reason": "To be read."}
+    assert client.post("/v1/proposals", json=proposed).status_code == 201
     if client.get("/v1/keys/sample").status_code == 404:  # it outlives the test
         assert client.post("/v1/keys", json={"name": "sample", "role": "reader"}).status_code == 201
 

@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL
 
 from app.kit import migrations
 from app.settings import MIGRATIONS
+from tests.conftest import admit_tests
 
 CONFIGURATION = """
 listen_addresses = '127.0.0.1'
@@ -70,10 +71,11 @@ class Postgres:
             return cursor.fetchall() if cursor.description else []
 
     def registry(self, name: str = "registry") -> str:
-        """An empty registry in a new database; its address."""
+        """An empty registry in a new database, with the tests' key; its address."""
         self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         self.run(f"CREATE DATABASE {name}")
         migrations.migrate(self.url(name), MIGRATIONS)
+        admit_tests(self.url(name))
         return self.url(name)
 
 

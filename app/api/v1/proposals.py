@@ -167,28 +167,6 @@ def _deciding(name: str, summary: str, about: str, body: type[Part], example: An
 # --- routes ---------------------------------------------------------------------------------------------------------
 
 
-@router.post(
-    "",
-    **openapi.operation(
-        "createProposal", "Propose a change or a new record", ABOUT,
-        {201: openapi.ok("Proposed.", openapi.ref("Proposal"), headers=openapi.ETAG | openapi.LOCATION),
-         **openapi.problems((*openapi.READ, "read-only", *openapi.BODY, "conflict"))},
-        status=201, may=("create", "proposals"), repeats="answered",
-        body=openapi.json_body(openapi.ref("ProposalIn"), [JSON], example=EXAMPLE),
-    ),
-)  # fmt: skip
-async def create_proposal(request: Request) -> Response:
-    author = deps.author(request)
-    document = await read_object(request, limit=deps.settings(request).max_body_bytes)
-    wanted = _wanted(records.parsed(ProposalIn, document))
-
-    def work(tx: Transaction) -> Response:
-        key = str(proposals.make(tx, NOUNS, wanted))
-        return _answer(*_seen(tx, key), status=201, headers={"Location": deps.path(request, f"/v1/proposals/{key}")})
-
-    return await deps.once(request, work, author)
-
-
 @router.get(
     "",
     **openapi.operation(
@@ -214,6 +192,28 @@ async def list_proposals(request: Request) -> Response:
     # No ETag: no number moves with every proposal.
     body = msgspec.json.encode({"items": items, "next": following})
     return Response(body, headers={"Cache-Control": "no-store", **link}, media_type=JSON)
+
+
+@router.post(
+    "",
+    **openapi.operation(
+        "createProposal", "Propose a change or a new record", ABOUT,
+        {201: openapi.ok("Proposed.", openapi.ref("Proposal"), headers=openapi.ETAG | openapi.LOCATION),
+         **openapi.problems((*openapi.READ, "read-only", *openapi.BODY, "conflict"))},
+        status=201, may=("create", "proposals"), repeats="answered",
+        body=openapi.json_body(openapi.ref("ProposalIn"), [JSON], example=EXAMPLE),
+    ),
+)  # fmt: skip
+async def create_proposal(request: Request) -> Response:
+    author = deps.author(request)
+    document = await read_object(request, limit=deps.settings(request).max_body_bytes)
+    wanted = _wanted(records.parsed(ProposalIn, document))
+
+    def work(tx: Transaction) -> Response:
+        key = str(proposals.make(tx, NOUNS, wanted))
+        return _answer(*_seen(tx, key), status=201, headers={"Location": deps.path(request, f"/v1/proposals/{key}")})
+
+    return await deps.once(request, work, author)
 
 
 @router.get(
