@@ -28,6 +28,11 @@ def patched(patch: Snapshot) -> Edit:
     return lambda before: merge(before, patch) | kept
 
 
+def updated(fields: Snapshot) -> Edit:
+    """The edit that gives some fields these values, as they are: none is merged with what stands there."""
+    return lambda before: {**before, **fields}
+
+
 def merge(target: Any, patch: Any) -> Any:
     """JSON merge patch (RFC 7396 §2): null removes, an object merges, anything else replaces."""
     if not isinstance(patch, Mapping):

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.kit import paging, records
 from app.kit.db import Base, Key, Transaction, UtcDateTime, table_of, vocabulary
 from app.kit.diff import differences
-from app.kit.edits import patched
+from app.kit.edits import patched, updated
 from app.kit.errors import Conflict, Fault, Forbidden, Gone, Invalid, NotFound
 from app.kit.ids import new_id
 from app.kit.paging import Position
@@ -113,7 +113,7 @@ def make(tx: Transaction, nouns: Resources, wanted: Wanted) -> UUID:
     _insist_on_room(tx)
     noun = nouns[wanted.noun]
     target = None if wanted.record is None else _standing(tx, noun, wanted.record)
-    weighed, _ = _through(WEIGHING, tx, nouns, wanted)
+    weighed, _ = _through(WEIGHING, tx, nouns, wanted, patched(wanted.content))
     if not weighed.changed:
         raise Invalid.at("/patch", "nothing_to_change", "The record says all of this already.")
     content = _of_creation(noun, wanted.content, weighed) if target is None else _changes(weighed)
@@ -205,14 +205,14 @@ REFUSALS = (Invalid, Conflict, NotFound, Gone)
 """What speaks against a proposal, and not against the moment or the person who asks."""
 
 
-def _through(door: Door[M], tx: Transaction, nouns: Resources, wanted: Wanted) -> tuple[M, M | None]:
-    """The record and its citation. Raises what the door raises, its pointers into the proposal."""
+def _through(door: Door[M], tx: Transaction, nouns: Resources, wanted: Wanted, edit: Edit) -> tuple[M, M | None]:
+    """The record, changed by `edit` or new, and its citation. Raises what the door raises, its pointers into the proposal."""
     noun, citations = nouns[wanted.noun], nouns["citations"]
     with _below("/body" if wanted.record is None else "/patch"):
         if wanted.record is None:
             made = door.create(tx, noun, records.validated(noun, wanted.content))
         else:
-            made = door.change(tx, noun, wanted.record, patched(wanted.content), ANYTHING)
+            made = door.change(tx, noun, wanted.record, edit, ANYTHING)
     if wanted.citation is None:
         return made, None
     with _below("/citation"):
@@ -238,7 +238,8 @@ def _again(door: Door[M], tx: Transaction, nouns: Resources, row: sa.Row[Any]) -
     if row.version is not None:
         _insist_on_untouched(tx, nouns[row.noun], row, wanted.content)
         wanted = wanted._replace(record=str(row.record_id))
-    return _through(door, tx, nouns, wanted)
+    # What was kept are whole fields: merged into the record, an object would keep what the proposer took out of it.
+    return _through(door, tx, nouns, wanted, updated(wanted.content))
 
 
 def _insist_on_untouched(tx: Transaction, noun: Resource[Any], row: sa.Row[Any], content: Snapshot) -> None:
@@ -328,8 +329,7 @@ def browse(
 def of_record(tx: Transaction, noun: Resource[Any], key: str) -> sa.ColumnElement[bool]:
     """Proposals for this record (slug or id), or that made it. Raises Invalid for one that there is not."""
     records.insist_on_reference(tx, noun.table, key, "record")
-    named = TABLE.c.record_id == UUID(key) if is_id(key) else TABLE.c.record == key
-    return sa.and_(TABLE.c.noun == noun.plural, named)
+    return sa.and_(TABLE.c.noun == noun.plural, TABLE.c.record == records.locate(tx, noun, key).slug)
 
 
 def state(tx: Transaction, key: str) -> ProposalStatus:
@@ -394,9 +394,11 @@ def _diff(record: Snapshot, content: Snapshot) -> list[dict[str, Any]]:
 
 def _numbers(tx: Transaction, rows: Sequence[sa.Row[Any]]) -> Mapping[tuple[UUID, int], int]:
     """The number in the sequence of each write that came of a proposal, by record and version."""
-    made = [(row.record_id, row.written) for row in rows if row.written is not None]
+    made = [row for row in rows if row.written is not None]
     c = REVISION.c
-    statement = sa.select(c.record_id, c.version, c.seq).where(sa.tuple_(c.record_id, c.version).in_(made))
+    # Not of pairs, which SQLite would look for in every row. That finds a few more than are asked for.
+    among = (c.record_id.in_({row.record_id for row in made}), c.version.in_({row.written for row in made}))
+    statement = sa.select(c.record_id, c.version, c.seq).where(*among)
     return {(found.record_id, found.version): found.seq for found in tx.execute(statement)} if made else {}
 
 

@@ -23,7 +23,7 @@ from app.kit.errors import Forbidden
 from app.registry import proposals
 from tests.conftest import TESTER, Ticking
 from tests.support.answers import Json, nothing_written, parameters, pointers, problem, sequence, walk
-from tests.support.builders import citation, organization, passage, patch, source, withdraw
+from tests.support.builders import citation, collaboration_type, organization, passage, patch, source, withdraw
 
 HOME = "/v1/proposals"
 
@@ -275,6 +275,21 @@ def test_an_accepted_change_is_one_write_with_both_names(people: People) -> None
     assert [(each["author"], each["proposed_by"]) for each in revisions] == [("reviewer", "reader"), ("tester", None)]
     assert people.admin.get(f"{organization.at(record)}/revisions/2").json()["proposed_by"] == "reader"
     assert again(people.other, proposal) == done
+
+
+def test_what_is_shown_is_written_also_where_a_part_of_an_object_goes(people: People) -> None:
+    """A merge patch takes a label out of `labels`; what is kept are the labels that stay."""
+    record = collaboration_type(people.admin, labels={"fr": "Pacte", "de": "Pakt"})
+    wanted = {
+        "noun": "collaboration-types", "record": record["slug"], "patch": {"labels": {"de": None, "es": "Pacto"}},
+        "citation": evidence(people.admin), "reason": "It is not called so.",
+    }  # fmt: skip
+    proposal = proposed(people.reader, wanted)
+    assert {each["pointer"]: each["change"] for each in proposal["diff"]} == {"/labels/de": "removed", "/labels/es": "added"}
+    done = accepted(people.reviewer, proposal)
+    assert done["written"]["version"] == 2
+    now = people.admin.get(collaboration_type.at(record)).json()
+    assert now["labels"] == proposal["patch"]["labels"] == {"fr": "Pacte", "es": "Pacto"}
 
 
 def walk_changes(client: httpx.Client, after: int) -> list[Json]:
@@ -567,6 +582,28 @@ def test_the_list_is_paged_filtered_and_sorted(people: People) -> None:
 )
 def test_a_list_that_means_nothing_is_refused(people: People, query: str, status: int, parameter: str) -> None:
     assert parameters(problem(people.admin, people.reader.get(f"{HOME}?{query}"), status)) == [parameter]
+
+
+def test_neither_a_list_nor_a_proposal_reads_all_revisions(people: People) -> None:
+    """(PostgreSQL scans a table of a few rows, whatever its indexes.)"""
+    proposal = accepted(people.reviewer, proposed(people.reader, change(people, organization(people.admin), country="CH")))
+    record = people.admin.get(f"/v1/organizations/{proposal['record']}").json()
+    engine, asked = people.database.engine, set[tuple[str, Any]]()
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def note(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
+        asked.add((statement, tuple(values)))
+
+    for path in (HOME, f"{HOME}/{proposal['id']}", f"{HOME}?noun=organizations&record={record['id']}"):
+        assert people.reader.get(path).status_code == 200
+    sa.event.remove(engine, "before_cursor_execute", note)
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all() for text, values in asked]
+        steps = {step.detail for plan in plans for step in plan}
+        assert "SEARCH revision USING INDEX sqlite_autoindex_revision_2 (record_id=? AND version=?)" in str(steps), steps
+        assert any("ix_proposal_noun (noun=? AND record=?)" in step for step in steps)
+        assert not any(step.startswith("SCAN revision") for step in steps)
 
 
 def test_a_cursor_belongs_to_its_list(people: People) -> None:
