@@ -179,6 +179,16 @@ def test_warnings_of_a_write_come_from_where_it_was_stored(client: httpx.Client,
     assert client.post("/v1/organizations", json=body).json()["warnings"]
 
 
+def test_keys_which_have_no_number_are_read_where_they_are_kept(client: httpx.Client, pair: Pair) -> None:
+    pair.hold()
+    made = client.post("/v1/keys", json={"name": "maria.rossi", "role": "reader"})
+    assert client.get(made.headers["location"]).status_code == 200
+    assert client.delete(made.headers["location"]).status_code == 204
+    assert client.get(made.headers["location"]).json()["revoked_by"] == "tester"
+    listed = client.get("/v1/keys").json()["items"]
+    assert {key["name"]: key["revoked_by"] for key in listed} == {"maria.rossi": "tester", "tester": None}
+
+
 def test_proposals_which_have_no_number_are_read_where_they_are_kept(client: httpx.Client, pair: Pair) -> None:
     record, page = organization(client), source(client)
     pair.hold()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -10,6 +11,7 @@ from datetime import timedelta
 import httpx
 import pytest
 import sqlalchemy as sa
+from fastapi import FastAPI
 
 from app.auth import keys
 from app.auth.policy import Role
@@ -122,6 +124,14 @@ def test_a_bad_key_is_refused(client: httpx.Client, given: Json, pointer: str) -
     with nothing_written(client):
         assert pointers(problem(client, client.post("/v1/keys", json=given), 422)) == [pointer]
     assert len(client.get("/v1/keys").json()["items"]) == 1
+
+
+def test_the_description_of_a_name_lets_through_what_is_taken_and_nothing_else(app: FastAPI) -> None:
+    name = app.openapi()["components"]["schemas"]["KeyIn"]["properties"]["name"]
+    taken, refused = ("maria.rossi", "a", "2nd@office_b-1"), ("Maria", "maria rossi", "maria\n", ".maria", "oidc:maria", "")
+    assert [bool(re.search(name["pattern"], each)) for each in taken] == [True] * len(taken)
+    # (JSON Schema's $ is the very end, which Python writes as \Z.)
+    assert [bool(re.search(name["pattern"].replace("$", r"\Z"), each)) for each in refused] == [False] * len(refused)
 
 
 def test_keys_are_paged_by_name(client: httpx.Client) -> None:

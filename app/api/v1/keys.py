@@ -27,7 +27,7 @@ class KeyIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(
-        min_length=1, max_length=64, pattern=keys.NAME.pattern, examples=["maria.rossi"],
+        min_length=1, max_length=64, pattern=f"^{keys.NAME.pattern}$", examples=["maria.rossi"],
         description="Who or what writes with it: the history shows this name. Never used twice.",
     )  # fmt: skip
     role: Role
@@ -72,7 +72,7 @@ PRIVATE = {"Cache-Control": "no-store"}
 async def list_keys(request: Request) -> Response:
     query = deps.query(request, KeyQuery)
     after = None if query.cursor is None else paging.decode(query.cursor, CONTEXT, keys.TABLE.c.name)
-    rows, last = await deps.reading(request, lambda tx: keys.browse(tx, limit=query.limit, after=after))
+    rows, last = await deps.reading(request, lambda tx: keys.browse(tx, limit=query.limit, after=after), primary=True)
     following = next_page(request, None if last is None else paging.encode(last, CONTEXT))
     link = {"Link": f'<{following}>; rel="next"'} if following else {}
     return _answer({"items": [_shown(row) for row in rows], "next": following}, headers=link)
@@ -91,11 +91,10 @@ async def list_keys(request: Request) -> Response:
     ),
 )  # fmt: skip
 async def create_key(request: Request) -> Response:
+    author = deps.author(request)
     asked = records.parsed(KeyIn, await read_object(request, limit=deps.settings(request).max_body_bytes))
     made = await deps.writing(
-        request,
-        lambda tx: keys.make(tx, asked.name, asked.role, expires_at=asked.expires_at),
-        deps.author(request),
+        request, lambda tx: keys.make(tx, asked.name, asked.role, expires_at=asked.expires_at), author
     )
     location = {"Location": deps.path(request, f"/v1/keys/{asked.name}")}
     return _answer(_shown(made.key) | {"secret": made.secret}, status=201, headers=location)
@@ -109,7 +108,7 @@ async def create_key(request: Request) -> Response:
     ),
 )  # fmt: skip
 async def get_key(request: Request, name: str = NAME) -> Response:
-    return _answer(_shown(await deps.reading(request, lambda tx: keys.fetch(tx, name))))
+    return _answer(_shown(await deps.reading(request, lambda tx: keys.fetch(tx, name), primary=True)))
 
 
 @router.delete(
