@@ -7,6 +7,7 @@ key (RFC 8725), the key is one that the issuer publishes, the audience is this r
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -111,11 +112,12 @@ def _seconds(claims: Mapping[str, Any], name: str) -> float:
 
 
 def _name(claims: Mapping[str, Any], claim: str) -> str:
-    """How the history calls them. No two may look alike there: no spaces around it, no controls, nothing that turns text."""
+    """How the history calls them. No two may look alike there: no spaces around it, no controls, nothing that turns text, no
+    second spelling of one letter."""
     name = _claim(claims, claim)
     if not isinstance(name, str) or not name or name != name.strip():
         raise BadClaim(claim)
-    if not name.isprintable() or len(name) > LONGEST_NAME:
+    if not name.isprintable() or not unicodedata.is_normalized("NFC", name) or len(name) > LONGEST_NAME:
         raise BadClaim(claim)
     return PREFIX + name
 

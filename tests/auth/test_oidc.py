@@ -132,6 +132,7 @@ BAD: dict[str, Callable[[LocalIssuer], str]] = {
     "a space behind the name": lambda it: it.token(sub="u-17 "),
     "a line break in the name": lambda it: it.token(sub="u\n17"),
     "turned text in the name": lambda it: it.token(sub="u\u202e17"),
+    "a letter of two pieces in the name": lambda it: it.token(sub="Zoe\u0308"),
     "half a character in the name": lambda it: it.token(sub="u\ud800"),
     "a name that is too long": lambda it: it.token(sub="u" * (LONGEST_NAME + 1)),
     "unsigned": _unsigned,

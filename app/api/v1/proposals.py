@@ -137,7 +137,7 @@ EXAMPLE = {
     },
 }  # fmt: skip
 ABOUT = """\
-Whoever may read may propose: of a `record` a merge `patch`, or a new record in `body`. All of it is checked at once, as if it
+Whoever has a key may propose: of a `record` a merge `patch`, or a new record in `body`. All of it is checked at once, as if it
 were written now: fields, references, rules, and the passages of the citation; nothing is written to the registry. Everybody
 with a key sees what would change, and whether it still applies; a reviewer accepts or refuses it."""
 ACCEPTING = """\
