@@ -119,7 +119,12 @@ def private(app: FastAPI) -> Iterator[None]:
 
 @pytest.mark.usefixtures("private")
 @pytest.mark.parametrize("verb", ["GET", "HEAD"])
-def test_where_reading_is_not_public_only_keys_read(client: httpx.Client, secrets: Secrets, verb: str) -> None:
+def test_where_reading_is_not_public_only_keys_read(
+    app: FastAPI, client: httpx.Client, secrets: Secrets, verb: str
+) -> None:
+    for method, path, _ in (row for row in routes(app) if row[2] is not None):
+        with_nothing = client.request("HEAD" if (method, verb) == ("GET", "HEAD") else method, _at(path))
+        assert with_nothing.status_code == 401, f"{method} {path}"
     for path in ("/v1/organizations", "/v1/changes", "/v1/search?q=x", "/v1/export"):
         assert client.request(verb, path).status_code == 401
         assert client.request(verb, path, headers=secrets[Role.reader]).status_code == 200

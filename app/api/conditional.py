@@ -10,7 +10,7 @@ import re
 
 from starlette.requests import Request
 
-from app.kit.errors import Malformed
+from app.kit.errors import Invalid, Malformed
 from app.kit.records import ANYTHING, Expected
 
 _TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)|\s*,')
@@ -47,6 +47,19 @@ def versions(header: str) -> Expected:
         raise Malformed('If-Match is neither * nor a list of entity-tags such as "v7".')
     matches = (_VERSION.fullmatch(tag) for weak, tag in tags if not weak)
     return frozenset(int(match[1]) for match in matches if match)
+
+
+def expected_in(text: str | None, pointer: str) -> Expected:
+    """The same, from the field of a body at `pointer`: `7`, `"v7"`, a list of such tags, or `*`. Raises Invalid."""
+    if text is None or text == "*":
+        return None if text is None else ANYTHING
+    try:
+        found = versions(f'"v{text}"' if text.isascii() and text.isdigit() else text)
+    except Malformed:
+        found = frozenset()
+    if not found or found == ANYTHING:
+        raise Invalid.at(pointer, "if_match", 'It is a version such as 7, an ETag such as "v7", or *.')
+    return found
 
 
 def creates(request: Request) -> bool:

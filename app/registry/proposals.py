@@ -65,7 +65,7 @@ class ChangeProposal(Base):
     noun: Mapped[str] = mapped_column(sa.String(40))
     record_id: Mapped[UUID | None] = mapped_column(sa.Uuid)  # of a new record: once it is there
     record: Mapped[str | None] = mapped_column(Key)
-    version: Mapped[int | None]  # the one that the proposer saw; of a new record none
+    version: Mapped[int | None]  # the one that it was made on; of a new record none
     content: Mapped[str] = mapped_column(
         sa.Text
     )  # JSON: of a change the fields that it sets, of a new record all that it has
@@ -89,13 +89,15 @@ TABLE = table_of(ChangeProposal)
 
 
 class Wanted(NamedTuple):
-    """What somebody proposes: of `record` (slug or id) the fields in `content`, a merge patch; without it, a new record."""
+    """What somebody proposes: of `record` (slug or id) the fields in `content`, a merge patch; without it, a new record.
+    `expected`: the versions of the record that it is meant for."""
 
     noun: str
     record: str | None
     content: Snapshot
     citation: Snapshot | None
     reason: str
+    expected: Expected = ANYTHING
 
 
 class Kept(NamedTuple):
@@ -108,7 +110,7 @@ class Kept(NamedTuple):
 
 def make(tx: Transaction, nouns: Resources, wanted: Wanted) -> UUID:
     """Keep what the author of `tx` proposes, if it could be written as it is. Its rights to write it are not asked.
-    Raises Invalid, Conflict, their pointers into the proposal."""
+    Raises Invalid, Conflict, their pointers into the proposal; Stale."""
     _insist_on_evidence(wanted)
     _insist_on_room(tx)
     noun = nouns[wanted.noun]
@@ -212,7 +214,7 @@ def _through(door: Door[M], tx: Transaction, nouns: Resources, wanted: Wanted, e
         if wanted.record is None:
             made = door.create(tx, noun, records.validated(noun, wanted.content))
         else:
-            made = door.change(tx, noun, wanted.record, edit, ANYTHING)
+            made = door.change(tx, noun, wanted.record, edit, wanted.expected)
     if wanted.citation is None:
         return made, None
     with _below("/citation"):
@@ -339,7 +341,7 @@ def state(tx: Transaction, key: str) -> ProposalStatus:
 
 
 def show(tx: Transaction, nouns: Resources, key: str) -> dict[str, Any]:
-    """A proposal with what it proposes; in what that differs from the record as the proposer saw it (`diff`) and as it is now
+    """A proposal with what it proposes; in what that differs from the record as it was then (`diff`) and as it is now
     (`diff_now`); and whether it could be accepted now, or what speaks against it. Raises NotFound."""
     row = _found(tx, key)
     content, creation = msgspec.json.decode(row.content), row.version is None
@@ -377,7 +379,7 @@ def _problems(tx: Transaction, nouns: Resources, row: sa.Row[Any]) -> Sequence[F
 
 
 def _then(tx: Transaction, noun: Resource[Any], row: sa.Row[Any]) -> Snapshot:
-    """The record as the proposer saw it."""
+    """The record as it was when this was proposed."""
     statement = sa.select(REVISION).where(REVISION.c.record_id == row.record_id, REVISION.c.version == row.version)
     return records.own(noun, records.snapshot(noun, tx.execute(statement).one()))
 

@@ -128,7 +128,10 @@ def test_a_bad_key_is_refused(client: httpx.Client, given: Json, pointer: str) -
 
 def test_the_description_of_a_name_lets_through_what_is_taken_and_nothing_else(app: FastAPI) -> None:
     name = app.openapi()["components"]["schemas"]["KeyIn"]["properties"]["name"]
-    taken, refused = ("maria.rossi", "a", "2nd@office_b-1"), ("Maria", "maria rossi", "maria\n", ".maria", "oidc:maria", "")
+    taken, refused = (
+        ("maria.rossi", "a", "2nd@office_b-1"),
+        ("Maria", "maria rossi", "maria\n", ".maria", "oidc:maria", ""),
+    )
     assert [bool(re.search(name["pattern"], each)) for each in taken] == [True] * len(taken)
     # (JSON Schema's $ is the very end, which Python writes as \Z.)
     assert [bool(re.search(name["pattern"].replace("$", r"\Z"), each)) for each in refused] == [False] * len(refused)

@@ -194,6 +194,27 @@ def test_a_new_record_is_weighed_as_one(people: People) -> None:
         assert refused["errors"][0]["pointer"].startswith(pointer)
 
 
+@pytest.mark.parametrize("seen", ["1", '"v1"', '"v9", "v1"'])
+def test_a_patch_that_was_written_for_an_older_version_is_not_taken(people: People, seen: str) -> None:
+    record = organization(people.admin)
+    wanted = change(people, record, url="https://office.example/") | {"if_match": seen}
+    proposed(people.reader, wanted)
+    patch(people.admin, organization, record, url="https://elsewhere.example/")
+    answer = people.reader.post(HOME, json=wanted)
+    body = problem(people.admin, answer, 412)
+    assert (body["version"], body["changed"], answer.headers["etag"]) == (2, ["url"], '"v2"')
+    for now in ("2", "*"):
+        assert proposed(people.reader, wanted | {"if_match": now})["version"] == 2
+
+
+@pytest.mark.parametrize("seen", ["", "first", '"s7"', '*, "v1"'])
+def test_a_version_that_is_none_is_refused(people: People, seen: str) -> None:
+    wanted = change(people, organization(people.admin), country="CH") | {"if_match": seen}
+    assert pointers(problem(people.admin, people.reader.post(HOME, json=wanted), 422)) == ["/if_match"]
+    wanted = addition(people) | {"if_match": "1"}
+    assert pointers(problem(people.admin, people.reader.post(HOME, json=wanted), 422)) == ["/if_match"]
+
+
 def test_what_is_withdrawn_or_merged_is_not_proposed_on(people: People) -> None:
     gone, merged, into = organization(people.admin), organization(people.admin), organization(people.admin)
     withdraw(people.admin, organization, gone)
@@ -285,7 +306,10 @@ def test_what_is_shown_is_written_also_where_a_part_of_an_object_goes(people: Pe
         "citation": evidence(people.admin), "reason": "It is not called so.",
     }  # fmt: skip
     proposal = proposed(people.reader, wanted)
-    assert {each["pointer"]: each["change"] for each in proposal["diff"]} == {"/labels/de": "removed", "/labels/es": "added"}
+    assert {each["pointer"]: each["change"] for each in proposal["diff"]} == {
+        "/labels/de": "removed",
+        "/labels/es": "added",
+    }
     done = accepted(people.reviewer, proposal)
     assert done["written"]["version"] == 2
     now = people.admin.get(collaboration_type.at(record)).json()
@@ -586,7 +610,9 @@ def test_a_list_that_means_nothing_is_refused(people: People, query: str, status
 
 def test_neither_a_list_nor_a_proposal_reads_all_revisions(people: People) -> None:
     """(PostgreSQL scans a table of a few rows, whatever its indexes.)"""
-    proposal = accepted(people.reviewer, proposed(people.reader, change(people, organization(people.admin), country="CH")))
+    proposal = accepted(
+        people.reviewer, proposed(people.reader, change(people, organization(people.admin), country="CH"))
+    )
     record = people.admin.get(f"/v1/organizations/{proposal['record']}").json()
     engine, asked = people.database.engine, set[tuple[str, Any]]()
 
@@ -601,7 +627,9 @@ def test_neither_a_list_nor_a_proposal_reads_all_revisions(people: People) -> No
         with engine.connect() as connection:
             plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all() for text, values in asked]
         steps = {step.detail for plan in plans for step in plan}
-        assert "SEARCH revision USING INDEX sqlite_autoindex_revision_2 (record_id=? AND version=?)" in str(steps), steps
+        assert "SEARCH revision USING INDEX sqlite_autoindex_revision_2 (record_id=? AND version=?)" in str(steps), (
+            steps
+        )
         assert any("ix_proposal_noun (noun=? AND record=?)" in step for step in steps)
         assert not any(step.startswith("SCAN revision") for step in steps)
 

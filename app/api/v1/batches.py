@@ -14,7 +14,7 @@ from app.api.strict import JSON, StrictRoute, read_object
 from app.api.v1 import RESOURCES
 from app.kit import edits, records
 from app.kit.db import Transaction
-from app.kit.errors import Fault, Invalid, Malformed, RegistryError
+from app.kit.errors import Fault, Invalid, RegistryError
 from app.kit.fields import Flag, Key, Part
 from app.kit.records import Expected, Stored
 from app.kit.resource import Resource
@@ -144,7 +144,7 @@ def _check(operation: Operation, pointer: str) -> None:
         raise Invalid.at(f"{pointer}/{name}", "unused", f"`{operation.verb}` does not take `{name}`.")
     for name in sorted(needs - given):
         raise Invalid.at(f"{pointer}/{name}", "missing", f"`{operation.verb}` needs `{name}`.")
-    _expected(operation.if_match, f"{pointer}/if_match")
+    conditional.expected_in(operation.if_match, f"{pointer}/if_match")
 
 
 def _hold(tx: Transaction, batch: Batch) -> None:
@@ -159,20 +159,8 @@ def _one(tx: Transaction, operation: Operation) -> Stored:
     resource, body = _NOUNS[operation.noun], operation.body or {}
     if operation.verb is Verb.create or operation.record is None:
         return records.create(tx, resource, records.validated(resource, body))
-    return _WRITES[operation.verb](tx, resource, operation.record, body, _expected(operation.if_match, ""))
-
-
-def _expected(text: str | None, pointer: str) -> Expected:
-    """The versions that `if_match` accepts: `7`, `"v7"`, a list of such tags, or `*`. Raises Invalid."""
-    if text is None or text == "*":
-        return None if text is None else records.ANYTHING
-    try:
-        found = conditional.versions(f'"v{text}"' if text.isascii() and text.isdigit() else text)
-    except Malformed:
-        found = frozenset()
-    if not found or found == records.ANYTHING:
-        raise Invalid.at(pointer, "if_match", 'It is a version such as 7, an ETag such as "v7", or *.')
-    return found
+    expected = conditional.expected_in(operation.if_match, "/if_match")
+    return _WRITES[operation.verb](tx, resource, operation.record, body, expected)
 
 
 _Write = Callable[[Transaction, Resource[Any], str, dict[str, Any], Expected], Stored]

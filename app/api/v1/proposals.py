@@ -47,6 +47,12 @@ class ProposalIn(Part):
 
     noun: NounName
     record: Key | None = Field(default=None, description="Slug or id of the record that is to change.")
+    if_match: str | None = Field(
+        default=None,
+        max_length=1000,
+        description="With `record`: the version that the patch was written for, as its ETag or bare number. 412 where others "
+        "have changed the record since; without it, the patch is for the record as it is.",
+    )
     patch: dict[str, Any] | None = Field(default=None, description="A JSON merge patch (RFC 7396) of it.")
     body: dict[str, Any] | None = Field(default=None, description="A new record, as POST to its noun takes it.")
     citation: ProposedCitation | None = Field(
@@ -101,7 +107,7 @@ WRITTEN = openapi.object_of("ProposalOutcome", "What accepting a proposal wrote.
 ENTRY: dict[str, Any] = {
     "id": {"type": "string", "format": "uuid"}, "noun": {"type": "string"},
     "record": {**TEXT_OR_NULL, "description": "Its slug; of a new record null until it is accepted."},
-    "version": {**NUMBER_OR_NULL, "description": "The version that the proposer saw; null: a new record."},
+    "version": {**NUMBER_OR_NULL, "description": "The version that the record had when it was proposed; null: a new record."},
     "fields": {"type": "array", "items": {"type": "string"}, "description": "What it sets."},
     "reason": {"type": "string"}, "proposer": {"type": "string"}, "created_at": MOMENT,
     "status": TypeAdapter(ProposalStatus).json_schema(),
@@ -114,7 +120,7 @@ PROPOSAL = openapi.object_of("Proposal", "What somebody proposes, and how it sta
     "patch": {**OBJECT_OR_NULL, "description": "The fields that it changes, as they would be stored."},
     "body": {**OBJECT_OR_NULL, "description": "The new record, as it would be stored."},
     "citation": OBJECT_OR_NULL,
-    "diff": {**DIFFERENCES, "description": "In what it differs from the record as the proposer saw it."},
+    "diff": {**DIFFERENCES, "description": "In what it differs from the record as it was then."},
     "diff_now": {
         "anyOf": [DIFFERENCES, {"type": "null"}],
         "description": "The same from the record as it is now; null where it is withdrawn, or the proposal decided.",
@@ -199,7 +205,7 @@ async def list_proposals(request: Request) -> Response:
     **openapi.operation(
         "createProposal", "Propose a change or a new record", ABOUT,
         {201: openapi.ok("Proposed.", openapi.ref("Proposal"), headers=openapi.ETAG | openapi.LOCATION),
-         **openapi.problems((*openapi.READ, "read-only", *openapi.BODY, "conflict"))},
+         **openapi.problems((*openapi.READ, "read-only", *openapi.BODY, "conflict", "precondition-failed"))},
         status=201, may=("create", "proposals"), repeats="answered",
         body=openapi.json_body(openapi.ref("ProposalIn"), [JSON], example=EXAMPLE),
     ),
@@ -278,10 +284,14 @@ def _wanted(given: ProposalIn) -> Wanted:
         raise Invalid.at(f"/{other}", "unused", means)
     if content is None:
         raise Invalid.at(f"/{takes}", "missing", "Say what you propose: `record` and `patch`, or `body`.")
+    if given.if_match is not None and given.record is None:
+        raise Invalid.at("/if_match", "unused", "A new record has no version yet.")
+    expected = conditional.expected_in(given.if_match, "/if_match")
     citation = None if given.citation is None else given.citation.model_dump(mode="json", exclude_unset=True)
     if citation is not None:
         citation.setdefault("support", Support.states.value)
-    return Wanted(given.noun, given.record, content, citation, given.reason)
+    meant = records.ANYTHING if expected is None else expected
+    return Wanted(given.noun, given.record, content, citation, given.reason, meant)
 
 
 def _insist_on_nouns(query: ProposalsQuery) -> None:
