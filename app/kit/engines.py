@@ -64,7 +64,7 @@ took its place). The whole pool is given up, so that the next connection finds w
 
 
 def make_engine(url: str | URL, *, pool_size: int, limits: Mapping[str, str] = LIMITS) -> sa.Engine:
-    """An engine for `sqlite:///file` or `postgresql://…` (psycopg 3)."""
+    """An engine for `sqlite:///file` or `postgresql://…` (psycopg 3). Its errors, which end in the log, repeat no values."""
     address = parsed(url)
     if address.get_backend_name() == "sqlite":
         return _sqlite_engine(address, pool_size)
@@ -91,7 +91,12 @@ def _sqlite_engine(url: URL, pool_size: int) -> sa.Engine:
     if url.database in (None, "", ":memory:"):
         raise ValueError("an SQLite registry lives in a file: several connections must see the same one")
     engine = sa.create_engine(
-        url, poolclass=sa.QueuePool, pool_size=pool_size, max_overflow=1, pool_timeout=POOL_TIMEOUT
+        url,
+        poolclass=sa.QueuePool,
+        pool_size=pool_size,
+        max_overflow=1,
+        pool_timeout=POOL_TIMEOUT,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")
@@ -133,7 +138,12 @@ def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> s
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     engine = sa.create_engine(
-        url, pool_size=pool_size, max_overflow=1, pool_timeout=POOL_TIMEOUT, connect_args=_beside(url)
+        url,
+        pool_size=pool_size,
+        max_overflow=1,
+        pool_timeout=POOL_TIMEOUT,
+        connect_args=_beside(url),
+        hide_parameters=True,
     )
     own = str(url.query.get("options", "")).lower()
     limited = "".join(f"; SET LOCAL {name} = '{value}'" for name, value in limits.items() if f"{name}=" not in own)

@@ -715,3 +715,13 @@ def test_a_work_that_hides_a_failed_statement_is_not_acknowledged_without_its_ro
     else:
         assert database.write(work, TESTER) == "hidden"
         assert names(database) == {"Hidden"}
+
+
+def test_an_error_of_the_database_repeats_no_values(database: Database) -> None:
+    """A crash is logged with its error: what clients send, and what their keys are stored as, stay out of the log."""
+    with pytest.raises(exc.DBAPIError) as crash:
+        database.read(
+            lambda tx: tx.execute(sa.text("SELECT * FROM nowhere WHERE digest = :digest"), {"digest": "a0b1c2"})
+        )
+    assert "nowhere" in str(crash.value)
+    assert "a0b1c2" not in str(crash.value)
