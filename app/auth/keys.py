@@ -144,7 +144,8 @@ def revoke(tx: Transaction, name: str, *, even_the_last: bool = False) -> None:
     # They are held, so that two admins do not revoke each other's at the same moment.
     if not even_the_last and row.role is Role.admin and not set(admins(tx, hold=True)) - {name}:
         raise Conflict(f"{name} is the last key of an admin. Make another one first.", existing=name)
-    tx.execute(sa.update(TABLE).where(TABLE.c.name == name).values(revoked_at=tx.now, revoked_by=tx.author.name))
+    first = TABLE.c.revoked_at.is_(None)  # of two at the same moment the first is the one that is remembered
+    tx.execute(sa.update(TABLE).where(TABLE.c.name == name, first).values(revoked_at=tx.now, revoked_by=tx.author.name))
     log.info("key %s revoked by %s", name, tx.author.name)
 
 
