@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, cast
 
-from httptools import HttpParserError, HttpParserUpgrade
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api import edge, problems
@@ -71,6 +71,9 @@ class Phase(Enum):
     END = "the client's hanging up"
 
 
+FRAMING = (b"content-length", b"transfer-encoding")
+
+
 class Line:
     """The connection as uvicorn is shown it: what it sends is counted, and it is closed gently."""
 
@@ -111,6 +114,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self.url, self.headers = b"", []  # uvicorn sets them when a request begins, which may never be
         self.phase = Phase.HEAD
+        self._is_known = False  # whether the parser reads a head that it has read before
         self._patience = patience
         self._root = root
         self._since = self.loop.time()  # when the phase began, or in a body: since when its pace is measured
@@ -147,22 +151,46 @@ class Connection(HttpToolsProtocol):
         while data:
             try:
                 self.parser.feed_data(data)
-            except HttpParserUpgrade as offer:  # which nobody takes up: what follows is HTTP/1.1 again
+            except HttpParserUpgrade as offer:
                 data = data[offer.args[0] :]
+                self._pass_by()
             except HttpParserError:
                 self._refuse_nonsense()
                 return
             else:
                 return
 
+    def _pass_by(self) -> None:
+        """Nobody takes up an offer to speak another protocol (clients in Java make one with every request). The parser takes
+        what follows for that protocol: let another one take it for what it is, the body."""
+        if framing := self._framing:
+            self.parser = HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
+            self._is_known = True
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n")
+            self._is_known = False
+
+    @property
+    def _framing(self) -> bytes:
+        """The headers that say how long the body is."""
+        return b"".join(name + b": " + value + b"\r\n" for name, value in self.headers if name in FRAMING)
+
     # -- what the parser says --
     def on_message_begin(self) -> None:
+        if self._is_known:
+            return
         if self.phase is Phase.NOTHING:  # the next request came in the same piece
             self._enter(Phase.HEAD)
         super().on_message_begin()
 
+    def on_url(self, url: bytes) -> None:
+        if not self._is_known:
+            super().on_url(url)
+
     def on_headers_complete(self) -> None:
-        if self.phase is not Phase.END:  # else one more request came in the same piece, behind our last word
+        if (
+            self.phase is not Phase.END and not self._is_known
+        ):  # else one more request came in the same piece, behind our last word
             self._enter(Phase.BODY)
             super().on_headers_complete()
 
@@ -178,6 +206,8 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade() and self._framing:
+            return  # not yet: see _pass_by
         # Answered before it was here whole: the client may ask again, as one that has just come.
         self._enter(Phase.HEAD if self.cycle.response_complete else Phase.NOTHING)
         super().on_message_complete()

@@ -261,6 +261,25 @@ def test_what_is_asked_behind_such_an_offer_is_answered_and_nothing_is_logged_of
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_the_body_behind_such_an_offer_is_read_and_is_no_request_of_its_own(
+    wire: Wire, pieces: int, framing: str
+) -> None:
+    after = (GET % b"ilo").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    body = json.dumps({"name": f"Offered in {pieces} by {framing}", "kind": "other"}).encode()
+    if framing == "length":
+        head, body = HEAD + b"Content-Length: %d\r\n" % len(body), body + after
+    else:
+        head, body = HEAD + b"Transfer-Encoding: chunked\r\n", chunk(body) + chunk(b"") + after
+    head += b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n"
+    with wire.connect() as connection:
+        for piece in (head + body,) if pieces == 1 else (head, body):
+            connection.sendall(piece)
+            time.sleep(0.02)
+        assert [part[:3] for part in end(connection).split(b"HTTP/1.1 ")[1:]] == [b"201", b"200"]
+
+
 def test_trailers_add_no_header(wire: Wire) -> None:
     body = json.dumps({"name": "With trailers", "kind": "other"}).encode()
     trailers = b"0\r\nHost: evil.example\r\nChange-Reason: forged\r\n\r\n"
