@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -19,7 +19,7 @@ from app.api.crud import crud_router
 from app.api.deprecations import DEPRECATIONS, Deprecation
 from app.api.edge import Edge
 from app.api.limits import Failures, RateLimit, Slots
-from app.api.metrics import FOLDER, Metrics
+from app.api.metrics import FOLDER, SHARED, Metrics
 from app.api.observed import QUIET, Observed
 from app.api.pulse import Pulse
 from app.api.v1 import (
@@ -94,13 +94,13 @@ def create_app(
     settings = settings or Settings.from_environment(os.environ)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         migrations.verify(app.state.database.engine, MIGRATIONS)
         if not settings.read_only:
             app.state.database.tend()
         looking = asyncio.create_task(app.state.metrics.keep_looking())
         with signals.heard(lambda: app.state.pulse.stop(), grace=settings.grace_seconds):
-            yield
+            yield {SHARED: app.state.metrics}
             looking.cancel()
             app.state.database.close()
 

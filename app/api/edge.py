@@ -22,7 +22,8 @@ from app.kit.errors import Malformed, RegistryError
 from app.settings import Settings
 
 MOST_HEADERS = 100
-PROBES = ("/livez", "/readyz")
+ALIVE = "/livez"
+PROBES = (ALIVE, "/readyz")
 """Asked by what watches the process, often by its bare address: what they show depends on no name."""
 DEADLINE = "deadline"
 """Under which name the state of a request has its deadline."""
@@ -57,7 +58,10 @@ class Edge:
         self._rate = rate
         self._root = settings.root_path.rstrip("/")
         self._cors = Cors(settings.cors_origins)
-        self._room = Slots(settings.max_requests, "As many requests are being worked on as this server takes at once.")
+        self._room, self._aside = (
+            Slots(settings.max_requests, "As many requests are being worked on as this server takes at once.")
+            for _ in range(2)
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,13 +75,19 @@ class Edge:
                 return
             self._check(scope)
             exchange.say(self._rate.count(scope))
-            await exchange.run(self._app, self._room, self._settings.deadline_seconds)
+            await exchange.run(self._app, self._room_of(scope), self._settings.deadline_seconds)
         except Exception as error:
             if exchange.begun:  # too late to say so: a stream that breaks has no end, which every client sees
                 raise
             request = Request(self._seen(scope))
             respond = on_registry_error if isinstance(error, RegistryError) else on_crash
             await exchange.answer(await respond(request, error))
+
+    def _room_of(self, scope: Scope) -> Slots:
+        """Who asks whether the process is alive finds room also when all is taken: too busy is alive, and no reason to be
+        ended."""
+        is_alive = scope["path"].endswith(ALIVE) and get_route_path(self._seen(scope)) == ALIVE
+        return self._aside if is_alive else self._room
 
     def _check(self, scope: Scope) -> None:
         """Raises Refused, or Malformed."""

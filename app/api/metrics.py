@@ -24,6 +24,8 @@ from app.kit.db import Load
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+SHARED = "metrics"
+"""Under which name the state of the lifespan has them: for connections, which refuse what is no request yet."""
 DISTRIBUTION = "concord-registry"
 UNROUTED = "unrouted"
 """The route of what no route has answered: unknown addresses and verbs, OPTIONS."""

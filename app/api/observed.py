@@ -59,7 +59,10 @@ class Observed:
         self._metrics.answered(route, scope["method"], answer.status, None if state.get("live") else seconds)
         level = logging.DEBUG if route in QUIET and answer.status < 400 else logging.INFO
         if log.isEnabledFor(level):
-            log.log(level, "request", extra=_fields(scope, answer, route, seconds))
+            fields = _fields(scope, answer, route, seconds)
+            log.handle(
+                log.makeRecord(log.name, level, __file__, 0, "request", (), None, extra=fields)
+            )  # nobody asks where
 
 
 def _fields(scope: Scope, answer: _Answer, route: str, seconds: float) -> dict[str, Any]:

@@ -12,12 +12,16 @@ import asyncio
 import functools
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, cast
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api import edge, problems
+from app.api.metrics import OTHER, SHARED, UNROUTED, Metrics
+from app.kit.ids import new_id
 from app.settings import Settings
 
 log = logging.getLogger("concord")
@@ -67,6 +71,9 @@ class Phase(Enum):
     END = "the client's hanging up"
 
 
+FRAMING = (b"content-length", b"transfer-encoding")
+
+
 class Line:
     """The connection as uvicorn is shown it: what it sends is counted, and it is closed gently."""
 
@@ -105,7 +112,9 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, patience: Patience, root: str, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.url, self.headers = b"", []  # uvicorn sets them when a request begins, which may never be
         self.phase = Phase.HEAD
+        self._is_known = False  # whether the parser reads a head that it has read before
         self._patience = patience
         self._root = root
         self._since = self.loop.time()  # when the phase began, or in a body: since when its pace is measured
@@ -132,18 +141,56 @@ class Connection(HttpToolsProtocol):
         if self.phase is Phase.NOTHING:
             self._enter(Phase.HEAD)
         self._around += len(data)
-        super().data_received(data)
+        self._read(data)
         if self._around > self._patience.most_around and self.phase in (Phase.HEAD, Phase.BODY):
             self._refuse_length()
 
+    def _read(self, data: bytes) -> None:
+        """As uvicorn does it, but without its warnings, of which a client could fill the log: it may offer to speak HTTP/2."""
+        self._unset_keepalive_if_required()
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as offer:
+                data = data[offer.args[0] :]
+                self._pass_by()
+            except HttpParserError:
+                self._refuse_nonsense()
+                return
+            else:
+                return
+
+    def _pass_by(self) -> None:
+        """Nobody takes up an offer to speak another protocol (clients in Java make one with every request). The parser takes
+        what follows for that protocol: let another one take it for what it is, the body."""
+        if framing := self._framing:
+            self.parser = HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
+            self._is_known = True
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n")
+            self._is_known = False
+
+    @property
+    def _framing(self) -> bytes:
+        """The headers that say how long the body is."""
+        return b"".join(name + b": " + value + b"\r\n" for name, value in self.headers if name in FRAMING)
+
     # -- what the parser says --
     def on_message_begin(self) -> None:
+        if self._is_known:
+            return
         if self.phase is Phase.NOTHING:  # the next request came in the same piece
             self._enter(Phase.HEAD)
         super().on_message_begin()
 
+    def on_url(self, url: bytes) -> None:
+        if not self._is_known:
+            super().on_url(url)
+
     def on_headers_complete(self) -> None:
-        if self.phase is not Phase.END:  # else one more request came in the same piece, behind our last word
+        if (
+            self.phase is not Phase.END and not self._is_known
+        ):  # else one more request came in the same piece, behind our last word
             self._enter(Phase.BODY)
             super().on_headers_complete()
 
@@ -159,6 +206,8 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade() and self._framing:
+            return  # not yet: see _pass_by
         # Answered before it was here whole: the client may ask again, as one that has just come.
         self._enter(Phase.HEAD if self.cycle.response_complete else Phase.NOTHING)
         super().on_message_complete()
@@ -233,17 +282,27 @@ class Connection(HttpToolsProtocol):
 
     def _refuse_length(self) -> None:
         if self.phase is Phase.HEAD and not self.headers and len(self.url) > self._patience.query:
-            self._refuse("uri-too-long", f"The address is too long: its query may be {self._patience.query} bytes.")
+            self._refuse_address()
         else:
             self._refuse("headers-too-large", f"The headers may be {self._patience.headers} bytes long together.")
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's, which says no more than this
-        if self.phase is not Phase.END:
+    def _refuse_address(self) -> None:
+        self._refuse("uri-too-long", f"The address is too long: its query may be {self._patience.query} bytes.")
+
+    def _refuse_nonsense(self) -> None:
+        if self.phase is Phase.END:
+            return
+        if (
+            len(self.url) > self._patience.query
+        ):  # one that came in a single piece, and is longer than a URL may be parsed
+            self._refuse_address()
+        else:
             self._refuse("malformed-request", "This is no request in HTTP/1.1.")
 
     def _refuse(self, slug: str, detail: str) -> None:
         """Answer instead of the application, if nothing else is on its way to the client, and hang up."""
-        log.info("%s is cut off: %s", self._who, slug)
+        request_id, status = str(new_id(datetime.now(UTC))), problems.TYPES[slug].status
+        log.info("%s is cut off: %s", self._who, slug, extra={"status": status, "request_id": request_id})
         if self._is_working:
             # Of several requests in a row (a pipeline) the last is at hand here, and an earlier one is being answered.
             speaking = self.phase is not Phase.BODY or self.cycle.response_started or self.pipeline
@@ -252,7 +311,9 @@ class Connection(HttpToolsProtocol):
             if speaking:
                 self.line.abort()
                 return
-        self.line.write(_answer(slug, detail, self._root))
+        if (metrics := cast("Metrics | None", self.app_state.get(SHARED))) is not None:
+            metrics.answered(UNROUTED, OTHER, status, None)
+        self.line.write(_answer(slug, detail, self._root, request_id))
         self.phase = Phase.BODY  # more of the request may be on its way
         self.close_gently()
 
@@ -269,13 +330,14 @@ class Connection(HttpToolsProtocol):
             self.line.hang_up()
 
 
-def _answer(slug: str, detail: str, root: str) -> bytes:
+def _answer(slug: str, detail: str, root: str, request_id: str) -> bytes:
     """A problem as it goes over the wire, of a request that nobody has read."""
     kind = problems.TYPES[slug]
     body = problems.document(kind, detail, root)
     headers = [
         (b"content-type", problems.MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body)), (b"connection", b"close"),
         (b"cache-control", b"no-store"), edge.NO_POLICY, *edge.SAFE,
+        (edge.RESOURCE, b"same-origin"), (b"x-request-id", request_id.encode()),
     ]  # fmt: skip
     lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
     return STATUS_LINE[kind.status] + lines + b"\r\n" + body

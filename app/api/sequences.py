@@ -31,10 +31,10 @@ class Seen:
 
 def seen(request: Request) -> Seen:
     """What the headers Registry-Sequence and If-None-Match tell. Raises Malformed for a Registry-Sequence that is no number."""
-    numbers, newer = (
-        [request.scope.get("state", {}).get("sequence", 0)],
-        False,
-    )  # what this very request was told before
+    told = request.scope.get("state", {}).get("sequence", 0)  # before, this very request
+    if not any(name in (b"registry-sequence", b"if-none-match") for name, _ in request.scope["headers"]):
+        return Seen(told)
+    numbers, newer = [told], False
     given = ", ".join(request.headers.getlist(HEADER))
     if given:
         if not _NUMBER.fullmatch(given):

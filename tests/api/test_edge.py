@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.edge import Edge
@@ -195,6 +196,24 @@ def test_more_requests_than_there_is_room_for_are_refused_at_once_and_streams_ta
         for client in clients:
             client.takes.set()
         assert [answer.body for answer in await asyncio.gather(*tasks)] == [b"12", b"12"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("root", "probe"), [("", "/livez"), ("/registry", "/livez"), ("/registry", "/registry/livez")])
+def test_a_server_that_has_no_room_is_alive(root: str, probe: str) -> None:
+    async def run() -> None:
+        slow = Slow()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await (PlainTextResponse("alive") if scope["path"].endswith("/livez") else slow)(scope, receive, send)
+
+        full = edged(app, max_requests=1, root_path=root)
+        waiting = asyncio.create_task(ask(full, scope_of()))
+        await asyncio.sleep(0)
+        assert [(await ask(full, scope_of(path))).status for path in (probe, "/v1/none/livez")] == [200, 503]
+        slow.goes_on.set()
+        await waiting
 
     asyncio.run(run())
 

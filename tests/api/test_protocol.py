@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import socket
 import threading
 import time
@@ -250,6 +251,35 @@ def test_an_offer_to_speak_another_protocol_is_passed_by(wire: Wire) -> None:
     assert wire.request("GET", "/v1/organizations/ilo", headers=offer).status == 200
 
 
+def test_what_is_asked_behind_such_an_offer_is_answered_and_nothing_is_logged_of_it(
+    wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    offer = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with wire.connect() as connection:
+        connection.sendall(offer + (GET % b"ilo").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert end(connection).count(b"HTTP/1.1 200") == 2
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_the_body_behind_such_an_offer_is_read_and_is_no_request_of_its_own(
+    wire: Wire, pieces: int, framing: str
+) -> None:
+    after = (GET % b"ilo").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    body = json.dumps({"name": f"Offered in {pieces} by {framing}", "kind": "other"}).encode()
+    if framing == "length":
+        head, body = HEAD + b"Content-Length: %d\r\n" % len(body), body + after
+    else:
+        head, body = HEAD + b"Transfer-Encoding: chunked\r\n", chunk(body) + chunk(b"") + after
+    head += b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n"
+    with wire.connect() as connection:
+        for piece in (head + body,) if pieces == 1 else (head, body):
+            connection.sendall(piece)
+            time.sleep(0.02)
+        assert [part[:3] for part in end(connection).split(b"HTTP/1.1 ")[1:]] == [b"201", b"200"]
+
+
 def test_trailers_add_no_header(wire: Wire) -> None:
     body = json.dumps({"name": "With trailers", "kind": "other"}).encode()
     trailers = b"0\r\nHost: evil.example\r\nChange-Reason: forged\r\n\r\n"
@@ -265,6 +295,32 @@ def test_what_is_no_http_is_told_so_as_everything_is(wire: Wire) -> None:
     refused(answer, 400, "malformed-request")
     assert answer.header("cache-control") == "no-store"
     assert wire.request("POST", "/v1/organizations", headers=[JSON], body=b"{}").status == 422
+
+
+def test_a_refused_connection_is_logged_once_with_the_id_that_it_is_told_and_counted(
+    wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    counted = 'concord_http_requests_total{method="other",route="unrouted",status="400"}'
+
+    def count() -> float:
+        lines = wire.request("GET", "/metrics").body.decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(counted))
+
+    before = count()
+    with caplog.at_level(logging.INFO):
+        answer = wire.send(b"nonsense\r\n\r\n")
+    assert count() == before + 1
+    told = [record for record in caplog.records if record.name != "concord.access"]
+    assert [getattr(record, "request_id", None) for record in told] == [answer.header("x-request-id")]
+
+
+def test_line_breaks_without_end_are_no_request_and_no_crash(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
+    refused(wire.send(b"\r\n" * 40_000), 431, "headers-too-large")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_too_long_an_address_is_told_so_also_where_it_comes_at_once(wire: Wire) -> None:
+    refused(wire.send(b"GET /v1?q=" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"), 414, "uri-too-long")
 
 
 def test_refusals_name_the_prefix_under_which_the_registry_is_served(server: Server) -> None:
