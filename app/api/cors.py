@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from starlette.types import Scope
 
 ANY = b"*"
-READING = ("GET, HEAD", "Accept, If-None-Match, Last-Event-ID, Registry-Sequence")
+READING = ("GET, HEAD", "Accept, If-None-Match, Last-Event-ID, Registry-Sequence, X-Request-ID, traceparent")
 ALL = (
     "GET, HEAD, POST, PUT, PATCH, DELETE",
     "Accept, Authorization, Change-Reason, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, "
-    "Registry-Sequence, X-Request-ID",
+    "Registry-Sequence, X-Request-ID, traceparent",
 )
 EXPOSED = (
     b"ETag, Link, Location, Allow, Accept-Patch, Accept-Post, Content-Disposition, Retry-After, RateLimit, RateLimit-Policy, "

@@ -74,20 +74,16 @@ class Edge:
                 await exchange.answer(Response(status_code=204, headers=preflight))
                 return
             self._check(scope)
-            exchange.say(self._rate.count(scope))
-            await exchange.run(self._app, self._room_of(scope), self._settings.deadline_seconds)
+            # Who asks whether the process is alive is never told to wait: too busy is alive, and no reason to be ended.
+            alive = scope["path"].endswith(ALIVE) and get_route_path(self._seen(scope)) == ALIVE
+            exchange.say({} if alive else self._rate.count(scope))
+            await exchange.run(self._app, self._aside if alive else self._room, self._settings.deadline_seconds)
         except Exception as error:
             if exchange.begun:  # too late to say so: a stream that breaks has no end, which every client sees
                 raise
             request = Request(self._seen(scope))
             respond = on_registry_error if isinstance(error, RegistryError) else on_crash
             await exchange.answer(await respond(request, error))
-
-    def _room_of(self, scope: Scope) -> Slots:
-        """Who asks whether the process is alive finds room also when all is taken: too busy is alive, and no reason to be
-        ended."""
-        is_alive = scope["path"].endswith(ALIVE) and get_route_path(self._seen(scope)) == ALIVE
-        return self._aside if is_alive else self._room
 
     def _check(self, scope: Scope) -> None:
         """Raises Refused, or Malformed."""

@@ -333,5 +333,5 @@ def test_a62_the_server_believes_no_proxy_by_itself_not_even_on_this_machine(ser
     app = create_app(Settings(database_url=server.fresh("seeded"), rate_limit=5))
     with serving(app) as port:
         forged = [[("X-Forwarded-For", f"10.1.0.{n}"), ("X-Forwarded-Proto", "https")] for n in range(100)]
-        told = [Wire(port).request("GET", "/livez", headers=headers).status for headers in forged]
+        told = [Wire(port).request("GET", "/problems", headers=headers).status for headers in forged]
     assert told == [200] * 5 + [429] * 95
