@@ -15,9 +15,11 @@ COPY migrations migrations
 COPY seed seed
 COPY containers/healthcheck.py ./
 # Editable, as `make serve` installs it: the program finds its migrations and its seed beside itself. What builds it goes again.
-# Its bytecode is made here, because nothing can be written where it runs; there the source is not looked at again.
+# Tests that packages bring along go, too. Bytecode is made here, because nothing can be written where it runs; there the source
+# is not looked at again.
 RUN pip --python /opt/concord/bin/python install --no-compile --no-deps --no-build-isolation --editable . \
  && pip --python /opt/concord/bin/python uninstall --quiet --yes flit_core \
+ && find /opt/concord/lib -type d \( -name tests -o -name testing \) -prune -exec rm -r {} + \
  && python -m compileall -q --invalidation-mode unchecked-hash /opt/concord/lib /srv/concord
 
 FROM python:${PYTHON}
