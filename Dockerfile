@@ -29,6 +29,9 @@ LABEL org.opencontainers.image.title="Concord" \
       org.opencontainers.image.description="The registry that says who works with whom, on what, since when, and how we know." \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+# Nothing is installed where it runs: what could, goes.
+RUN rm -rf /usr/local/lib/python3.*/ensurepip /usr/local/lib/python3.*/idlelib /usr/local/lib/python3.*/site-packages/pip* \
+      /usr/local/bin/pip* /usr/local/bin/idle*
 RUN groupadd --gid 10001 concord \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin concord \
  && install --directory --owner 10001 --group 10001 --mode 0750 /data
