@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -9,8 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import httpx
 import pytest
@@ -29,10 +31,19 @@ KEY = AUTHORIZED["Authorization"].removeprefix("Bearer ")
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "app", *arguments]
-    return subprocess.run(
-        command, cwd=HOME, env=environment(**settings), text=True, capture_output=True, check=False, timeout=60
-    )
+    """`concord` in a process of its own, if it serves; else in this one, which has everything loaded."""
+    if arguments[0] == "serve":
+        command = [sys.executable, "-m", "app", *arguments]
+        return subprocess.run(
+            command, cwd=HOME, env=environment(**settings), text=True, capture_output=True, check=False, timeout=60
+        )
+    out, err = io.StringIO(), io.StringIO()
+    with mock.patch.dict(os.environ, environment(**settings), clear=True), redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = main(arguments)
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def environment(**settings: str) -> dict[str, str]:
