@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -142,10 +141,6 @@ def test_metrics_answer_head_and_options_and_refuse_other_verbs(client: httpx.Cl
 # --- several workers --------------------------------------------------------------------------------------------------
 
 
-def folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("concord-metrics-*"))
-
-
 def children(process: int) -> list[int]:
     """The workers of a server: its children that run this program (another one of Python's tracks what they share)."""
     found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
@@ -153,11 +148,11 @@ def children(process: int) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="a worker is found by what Linux says of processes")
-def test_all_workers_are_told_together_also_when_one_dies(server: Server) -> None:
-    before = folders()
-    with served(server.fresh("seeded"), "--no-seed", "--workers", "2") as (process, client):
+def test_all_workers_are_told_together_also_when_one_dies(server: Server, tmp_path: Path) -> None:
+    variables = {"TMPDIR": str(tmp_path)}
+    with served(server.fresh("seeded"), "--no-seed", "--workers", "2", variables=variables) as (process, client):
         address = str(client.base_url)
-        (folder,) = folders() - before
+        (folder,) = tmp_path.glob("concord-metrics-*")
         until(lambda: len(workers_that_count(folder)) == 2)
         for _ in range(40):
             httpx.get(f"{address}/v1/organizations/oecd")  # a new connection each, so that both get some
@@ -201,11 +196,10 @@ def holds_a_stream(worker: int, folder: Path) -> bool:
     return any("sse_listeners" in key and amount == 1 for key, amount, *_ in entries)
 
 
-def test_one_worker_needs_no_folder(server: Server) -> None:
-    before = folders()
-    with served(server.fresh("seeded"), "--no-seed") as (_, client):
+def test_one_worker_needs_no_folder(server: Server, tmp_path: Path) -> None:
+    with served(server.fresh("seeded"), "--no-seed", variables={"TMPDIR": str(tmp_path)}) as (_, client):
         client.get("/v1/organizations/oecd")
-        assert folders() == before
+        assert list(tmp_path.iterdir()) == []
         assert requests(client, ONE) == 1
 
 
