@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,10 +18,12 @@ from app.auth import keys
 from app.auth.policy import Role
 from app.kit import records
 from app.kit.db import Database
+from app.kit.engines import make_engine
 from app.kit.errors import Conflict, Invalid
 from tests.conftest import TESTER, Server, Ticking
 from tests.support.answers import Json, nothing_written, pages, pointers, problem
-from tests.test_cli import run
+from tests.support.wire import AUTHORIZED
+from tests.test_cli import run, served
 
 
 @pytest.fixture
@@ -180,6 +183,30 @@ def test_a_live_stream_ends_when_its_key_is_revoked(client: httpx.Client) -> Non
         client.delete("/v1/keys/listener")
         client.post("/v1/organizations", json={"name": "A secret", "kind": "other"})
         assert [line for line in lines if line.startswith("data")] == []
+
+
+def test_a60_no_key_that_was_sent_is_in_the_log_the_metrics_or_the_database(server: Server, tmp_path: Path) -> None:
+    url, log = server.fresh("seeded"), tmp_path / "log"
+    with served(url, "--no-seed", log=log, log_level="debug") as (_, client):
+        key = made(client, "maria.rossi")
+        sent = [key["secret"], "concord_" + "w" * 43, "not-even-one-" + "x" * 30]
+        asked = [client.get("/v1/organizations", headers={"Authorization": f"Bearer {secret}"}) for secret in sent]
+        asked += [client.get("/v1/organizations", params={name: sent[0]}) for name in ("api_key", "access_token")]
+        asked.append(client.post("/v1/organizations", json={"name": "A", "kind": "other"}, headers=bearer(key)))
+        metrics = client.get("/metrics").text
+    assert [answer.status_code for answer in asked] == [200, 401, 401, 400, 400, 201]
+    wrong = [answer.json() for answer in asked[1:3]]
+    assert wrong[0] == wrong[1]  # which of the two was nearer to a key, nobody learns
+    engine = make_engine(url, pool_size=1)
+    with engine.connect() as connection:
+        tables = [table for table in sa.inspect(connection).get_table_names() if not table.startswith("search_index")]
+        rows = str([connection.exec_driver_sql(f'SELECT * FROM "{table}"').all() for table in tables])  # noqa: S608  # ours
+    engine.dispose()
+    assert "maria.rossi" in rows
+    for place in (log.read_text(), metrics, rows, *(answer.text for answer in asked)):
+        assert not [
+            secret for secret in [*sent, AUTHORIZED["Authorization"].removeprefix("Bearer ")] if secret in place
+        ]
 
 
 # --- the first key ----------------------------------------------------------------------------------------------------
