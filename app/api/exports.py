@@ -105,7 +105,10 @@ async def export(request: Request, lists: Lists, chosen: Format, form: Form | No
 
 
 class Export(StreamingResponse):
-    """A stream that says when it is over: sent whole, broken, or left by its client."""
+    """A stream that says when it is over: sent whole, broken, or left by its client. Then it lets go of its `file`, too: what
+    reads it may be stopped in its middle, or before it has begun."""
+
+    file: IO[bytes] | None = None
 
     def ends_with(self, call: Callable[[], None]) -> None:
         self._over = call
@@ -114,6 +117,8 @@ class Export(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
+            if self.file is not None:
+                self.file.close()
             self._over()
 
 
@@ -176,7 +181,9 @@ async def _workbook(request: Request, lists: Lists, shown: State, headers: Mappi
         return _without_length(headers)
     take_time(request)
     file = await asyncio.to_thread(_written, deps.database(request), lists, shown)
-    return Export(_chunks(file), headers=headers)
+    export = Export(_chunks(file), headers=headers)
+    export.file = file
+    return export
 
 
 def _written(database: Database, lists: Lists, shown: State) -> IO[bytes]:
@@ -191,6 +198,5 @@ def _written(database: Database, lists: Lists, shown: State) -> IO[bytes]:
 
 
 async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
-    with file:
-        while chunk := await asyncio.to_thread(file.read, 256 * 1024):
-            yield chunk
+    while chunk := await asyncio.to_thread(file.read, 256 * 1024):
+        yield chunk
