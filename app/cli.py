@@ -272,7 +272,7 @@ def _give_first_key(settings: Settings) -> None:
     with _registry(settings) as database:
         made = database.write(lambda tx: keys.first(tx, settings.admin_key or None), OPERATOR)
     if made is not None and not settings.admin_key:
-        print(f"The key of the first admin, shown this once: {made.secret}")
+        print(f"The key of the first admin, shown this once: {made.secret}", flush=True)  # also where it is no terminal
 
 
 class _Expiry(BaseModel):
