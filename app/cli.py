@@ -319,12 +319,8 @@ def _settings(_: argparse.Namespace, __: Settings) -> int:
 
 
 def _reindex(_: argparse.Namespace, settings: Settings) -> int:
-    database = records.open_database(settings.database_url, pool_size=1)
-    try:
-        migrations.verify(database.engine, MIGRATIONS)
+    with _registry(settings) as database:
         made = database.write(lambda tx: backfill.reindex(tx, RESOURCES), Author("reindex"))
-    finally:
-        database.close()
     print(f"{made} records can be found.")
     return 0
 

@@ -11,11 +11,9 @@ from alembic import context
 from sqlalchemy.engine import Connection
 
 import app.api.v1  # noqa: F401  # every noun's table
-from app.auth import keys  # noqa: F401
-from app.kit import repeats, revisions, search  # noqa: F401
+from app.exchange import models  # noqa: F401  # and those of what is no noun
 from app.kit.db import Base, UtcDateTime
 from app.kit.migrations import alone, is_modelled
-from app.registry import merges, proposals  # noqa: F401
 from app.settings import Settings
 
 

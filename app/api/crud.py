@@ -191,8 +191,17 @@ async def browse_list(
 def list_answer(items: list[Any], following: str | None, tag: str, **more: Any) -> Response:
     """A page: its items, the address of the next (in the body and as RFC 8288 Link), and `more` where there is any."""
     body = {"items": items, "next": following} | {name: value for name, value in more.items() if value is not None}
-    link = {"Link": f'<{following}>; rel="next"'} if following else {}
-    return deps.answer(msgspec.json.encode(body), tag, headers=link | negotiation.VARY)
+    return deps.answer(msgspec.json.encode(body), tag, headers=_link(following) | negotiation.VARY)
+
+
+def unkept_list(items: list[Any], following: str | None) -> Response:
+    """A page of what has no number in the registry's sequence, and so no entity-tag: nobody keeps it."""
+    body = msgspec.json.encode({"items": items, "next": following})
+    return Response(body, headers={"Cache-Control": "no-store", **_link(following)}, media_type=JSON)
+
+
+def _link(following: str | None) -> dict[str, str]:
+    return {"Link": f'<{following}>; rel="next"'} if following else {}
 
 
 def next_page(request: Request, position: str | int | None, parameter: str = "cursor") -> str | None:

@@ -17,12 +17,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from app.auth import keys
-from app.exchange import documents, passages
-from app.kit import migrations, records, repeats, revisions, search  # noqa: F401  # one has a table
+from app.exchange import documents, models, passages  # noqa: F401  # all tables are compared
+from app.kit import migrations, records, revisions, search
 from app.kit.db import Clock, Database, Transaction, table_of
 from app.kit.errors import RegistryError
 from app.kit.resource import Resource
-from app.registry import merges, proposals  # noqa: F401  # their tables are of those that are compared
 from app.registry.citations import Citation, CitationPassage
 from app.registry.sources import Source, SourcePassage
 from app.settings import MIGRATIONS, SEED, Settings

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from app.api import deps, openapi
-from app.api.crud import next_page
+from app.api.crud import next_page, unkept_list
 from app.api.strict import JSON, StrictRoute, read_object
 from app.auth import keys
 from app.auth.policy import Role
@@ -74,8 +74,7 @@ async def list_keys(request: Request) -> Response:
     after = None if query.cursor is None else paging.decode(query.cursor, CONTEXT, keys.TABLE.c.name)
     rows, last = await deps.reading(request, lambda tx: keys.browse(tx, limit=query.limit, after=after), primary=True)
     following = next_page(request, None if last is None else paging.encode(last, CONTEXT))
-    link = {"Link": f'<{following}>; rel="next"'} if following else {}
-    return _answer({"items": [_shown(row) for row in rows], "next": following}, headers=link)
+    return unkept_list([_shown(row) for row in rows], following)
 
 
 @router.post(

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from app.api import conditional, deps, openapi
-from app.api.crud import next_page
+from app.api.crud import next_page, unkept_list
 from app.api.strict import JSON, StrictRoute, read_object
 from app.api.v1 import RESOURCES
 from app.api.v1.changes import NounName
@@ -194,10 +194,7 @@ async def list_proposals(request: Request) -> Response:
 
     items, last = await deps.reading(request, work, primary=True)
     following = next_page(request, None if last is None else paging.encode(last, context))
-    link = {"Link": f'<{following}>; rel="next"'} if following else {}
-    # No ETag: no number moves with every proposal.
-    body = msgspec.json.encode({"items": items, "next": following})
-    return Response(body, headers={"Cache-Control": "no-store", **link}, media_type=JSON)
+    return unkept_list(items, following)
 
 
 @router.post(
