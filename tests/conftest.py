@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from app.kit import migrations, records
 from app.kit.db import Author, Database
 from app.main import create_app
 from app.settings import MIGRATIONS, SEED, Settings
-from tests.support.wire import AUTHORIZED
+from tests.support.wire import AUTHORIZED, KEY
 
 TESTER = Author("tester")
 
@@ -116,9 +116,8 @@ def _fill_templates(made: Server) -> None:
 
 def admit_tests(url: str) -> None:
     """Give the registry at `url` the key that the tests' clients send."""
-    secret = AUTHORIZED["Authorization"].removeprefix("Bearer ")
     with closing(records.open_database(url, pool_size=1)) as database:
-        database.write(lambda tx: keys.make(tx, TESTER.name, Role.admin, secret=secret), TESTER)
+        database.write(lambda tx: keys.make(tx, TESTER.name, Role.admin, secret=KEY), TESTER)
 
 
 def _sqlite(folder: Path) -> Server:
@@ -176,6 +175,15 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     url = f"sqlite:///{path}"
     migrations.migrate(url, MIGRATIONS)
     return create_app(Settings(database_url=url))
+
+
+@pytest.fixture
+def private(app: FastAPI) -> Iterator[None]:
+    """Reading needs a key."""
+    public = app.state.settings
+    app.state.settings = replace(public, public_read=False)
+    yield
+    app.state.settings = public
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from app.kit.db import Transaction, table_of
 from app.registry.organizations import Organization
 from tests.conftest import Server
 from tests.support import servers
+from tests.support.waiting import until
 from tests.support.wire import AUTHORIZED
 from tests.test_cli import run, served
 
@@ -52,13 +52,6 @@ def writing(client: httpx.Client, clients: int = 3) -> Iterator[list[str]]:
             over.set()
         for each in running:
             each.result(20)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.005)
 
 
 def state(url: str) -> tuple[set[str], int]:

@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -24,10 +25,11 @@ from app.kit import records
 from app.kit.db import Author
 from app.settings import HOME, SEED
 from tests.conftest import Server, authorized
-from tests.support.wire import AUTHORIZED
+from tests.support import waiting
+from tests.support.wire import KEY
 
 SECONDS = 30
-KEY = AUTHORIZED["Authorization"].removeprefix("Bearer ")
+until = partial(waiting.until, seconds=SECONDS)
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -79,13 +81,6 @@ def served(
     finally:
         process.terminate()
         process.wait(SECONDS)
-
-
-def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.02)
 
 
 def answers(client: httpx.Client) -> bool:

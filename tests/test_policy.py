@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -106,15 +105,6 @@ def test_every_cell_over_every_route(app: FastAPI, client: httpx.Client, secrets
 def _at(path: str) -> str:
     """An address of this form, of nothing that is there."""
     return path.replace("{version}", "1").replace("{", "no-").replace("}", "")
-
-
-@pytest.fixture
-def private(app: FastAPI) -> Iterator[None]:
-    """Reading needs a key."""
-    public = app.state.settings
-    app.state.settings = dataclasses.replace(public, public_read=False)
-    yield
-    app.state.settings = public
 
 
 @pytest.mark.usefixtures("private")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from tests.conftest import _serving
 from tests.support import servers
 from tests.support.builders import organization, source
 from tests.support.servers import Postgres
+from tests.support.waiting import until
 
 HEADER = "Registry-Sequence"
 
@@ -42,13 +43,6 @@ class Pair:
     def caught_up(self) -> None:
         [(where,)] = self.primary.run("SELECT pg_current_wal_lsn()")
         until(lambda: self.replica.run(f"SELECT pg_last_wal_replay_lsn() >= '{where}'") == [(True,)])
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import dataclasses
 import json
 import logging
 import ssl
@@ -512,15 +511,6 @@ def test_without_a_role_one_may_do_what_anybody_may(signed_on: httpx.Client, iss
     assert signed_on.get("/v1/organizations", headers=nobody).status_code == 200
     body = problem(signed_on, signed_on.post("/v1/organizations", json=ORGANIZATION, headers=nobody), 403)
     assert "no role" in body["detail"]
-
-
-@pytest.fixture
-def private(app: FastAPI) -> Iterator[None]:
-    """Reading needs a key."""
-    public = app.state.settings
-    app.state.settings = dataclasses.replace(public, public_read=False)
-    yield
-    app.state.settings = public
 
 
 @pytest.mark.usefixtures("private")

@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from html.parser import HTMLParser
@@ -49,6 +49,7 @@ from tests.support.builders import (
     review,
     source,
 )
+from tests.support.waiting import until
 from tests.support.wire import AUTHORIZED, JSON, Wire
 from tests.test_cli import served
 
@@ -142,13 +143,6 @@ def checked_out(database: Database) -> int:
     pool = database.engine.pool
     assert isinstance(pool, sa.QueuePool)
     return pool.checkedout()
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.01)
 
 
 # --- A50: a stop under load ------------------------------------------------------------------------------------------------

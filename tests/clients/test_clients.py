@@ -10,9 +10,7 @@ import httpx
 import pytest
 
 from tests.clients.conftest import HERE, MODULES, Run, said
-from tests.support.wire import AUTHORIZED
-
-KEY = AUTHORIZED["Authorization"].removeprefix("Bearer ")
+from tests.support.wire import KEY
 
 
 @pytest.fixture(scope="session")

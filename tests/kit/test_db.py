@@ -6,12 +6,12 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -28,9 +28,11 @@ from app.kit.errors import Again, Conflict, NotFound, Unavailable
 from app.kit.revisions import Action
 from app.registry.organizations import Organization, OrganizationName
 from tests.conftest import TESTER, Server
+from tests.support import waiting
 
 LONG = 10.0
 """Seconds after which a test gives up waiting for something that takes milliseconds."""
+until = partial(waiting.until, seconds=LONG)
 on_sqlite = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 
@@ -72,14 +74,6 @@ def numbers(tx: Transaction) -> list[int]:
 
 def names(database: Database) -> set[str]:
     return set(database.read(lambda tx: tx.execute(sa.select(ORGANIZATION.c.name)).scalars().all()))
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Look every few milliseconds, and not for ever."""
-    end = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.005)
 
 
 @pytest.fixture

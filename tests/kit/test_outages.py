@@ -22,6 +22,7 @@ from app.registry.organizations import Organization
 from tests.conftest import TESTER, _serving
 from tests.support import servers
 from tests.support.servers import Line, Postgres
+from tests.support.waiting import until
 
 RECOVERY = 2.0
 """Seconds in which service is back, once the server takes sessions."""
@@ -46,13 +47,6 @@ def database(own: Postgres) -> Iterator[Database]:
 @pytest.fixture
 def client(http: httpx.Client, app: FastAPI, database: Database) -> Iterator[httpx.Client]:
     yield from _serving(http, app, database)
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.005)
 
 
 @dataclass

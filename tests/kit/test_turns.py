@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import httpx
@@ -19,8 +20,10 @@ from app.kit.db import Database, Transaction
 from app.kit.errors import Unavailable
 from app.kit.turns import BEAT, Queue, Turns
 from tests.conftest import TESTER, Server, _serving
+from tests.support import waiting
 
 LONG = 20
+until = partial(waiting.until, seconds=LONG)
 
 
 class Gate:
@@ -42,13 +45,6 @@ class Gate:
 
     def open(self) -> None:
         self._open.set()
-
-
-def until(condition: Any) -> None:
-    end = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.005)
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-AUTHORIZED = {"Authorization": "Bearer concord_of-the-tests-0123456789abcdefghijklmnop"}
+KEY = "concord_of-the-tests-0123456789abcdefghijklmnop"
 """The key of an admin that every registry of the tests has."""
+AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 Header = tuple[str | bytes, str | bytes]
 JSON = ("Content-Type", "application/json")
 ANY = ("If-Match", "*")
