@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 CLIENTS := tests/clients
 
-.PHONY: serve test containers bench lint lock clean
+.PHONY: serve test containers prove bench lint lock clean
 
 serve: .venv/serve  ## migrate, seed and serve at http://127.0.0.1:8000
 	$(BIN)/concord serve
@@ -15,6 +15,9 @@ test: lint .venv/node  ## everything, on SQLite and on PostgreSQL
 
 containers: .venv/test  ## build the image without an engine, and run it; as root: apt-get install buildah debootstrap iproute2
 	$(BIN)/python -m pytest -m image tests/containers
+
+prove: .venv/test .venv/node  ## every proof in full, and what it counted and timed into docs/reliability.md: an hour or more
+	$(BIN)/python -m pytest -m proves --prove --figures docs/reliability.md $(PROVE)
 
 bench: .venv/test  ## what answers cost, and how that grows; e.g. make bench BENCH='--sizes 1000,100000,1000000 --cache ../registries'
 	$(BIN)/python -m tests.benchmarks $(BENCH)

@@ -36,9 +36,31 @@ from app.kit import migrations, records
 from app.kit.db import Author, Database
 from app.main import create_app
 from app.settings import MIGRATIONS, SEED, Settings
+from tests.support import proofs
+from tests.support.proofs import Proof
 from tests.support.wire import AUTHORIZED, KEY
 
 TESTER = Author("tester")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--prove", action="store_true", help="every proof in full, which takes long")
+    parser.addoption("--figures", type=Path, help="the page into which proofs write what they counted and timed")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Show what the proofs of this run have written down, where somebody wants to know."""
+    page: Path | None = config.getoption("figures")
+    ended = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])]
+    if page is not None and (found := proofs.figures(ended)):
+        proofs.write(page, found)
+        terminalreporter.write_line(f"{len(found)} figures are in {page}")
+
+
+@pytest.fixture
+def proof(request: pytest.FixtureRequest) -> Proof:
+    """How much a proof tries, and where it writes what came out."""
+    return Proof(request, full=request.config.getoption("prove"))
 
 
 class Ticking:
