@@ -52,6 +52,8 @@ async def reading(
     Raises Invalid for a point that lies ahead, Malformed for an unreadable Registry-Sequence, Unavailable."""
     there, seen = database(request), sequences.seen(request)
     newest = primary or seen.newer or (there.replica is not None and _is_recent(as_of, there.clock()))
+    if newest:
+        request.scope["state"]["newest"] = True  # it does not show what another reading would
     least = max(at_least, seen.number, as_of if isinstance(as_of, int) else 0)
     passed: list[Transaction] = []
 

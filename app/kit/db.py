@@ -6,6 +6,7 @@ handed out, and run again as a whole when another writer got in between. Reads a
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import random
@@ -29,6 +30,7 @@ from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped
 from app.kit import edtf
 from app.kit.engines import READ_ONLY
 from app.kit.errors import Again, Conflict, Forbidden, Invalid, Unavailable
+from app.kit.probes import Coalesced, FileProbe, Probe, ServerProbe
 from app.kit.replicas import Replica
 from app.kit.sides import Side, Watch
 from app.kit.turns import Queue, Turns
@@ -351,6 +353,7 @@ class Database:
         self._seal = seal
         self._turns = Turns(pool_size, Queue(waiting, PATIENCE))
         self._writer = None if self.primary.postgresql else Writer(self, Queue(waiting, WRITERS_PATIENCE))
+        self._probes: list[Probe] = []
         self._watches = [Watch(side.name, *side.looks) for side in self._sides() if side.postgresql]
 
     def _sides(self, *, primary: bool = False) -> list[Side]:
@@ -426,6 +429,24 @@ class Database:
             return self._writer.submit(work, author, dry_run=dry_run)
         return self._turns.submit(lambda: self.write(work, author, dry_run=dry_run))
 
+    def probe(self) -> Probe:
+        """What tells, on the event loop, which state a reading would see. Where there is a replica it is the one that would be
+        read. Closed with the database, or before."""
+        if self.replica is not None:
+            probe: Probe = Coalesced(self._state)
+        elif self.primary.postgresql:
+            probe = ServerProbe(self.engine.url, is_away=lambda: self.primary.away)
+        else:
+            probe = FileProbe(self.engine.url)
+        self._probes.append(probe)
+        return probe
+
+    async def _state(self) -> tuple[Any, ...] | None:
+        with suppress(Unavailable):
+            ask = lambda tx: tuple(tx.connection.exec_driver_sql(ServerProbe.QUESTION).one())  # noqa: E731
+            return await asyncio.wrap_future(self.submit_read(ask))
+        return None
+
     def load(self) -> Load:
         """How busy it is in this process, at this moment."""
         pool = cast(sa.QueuePool, self.engine.pool)
@@ -448,8 +469,8 @@ class Database:
         if self._writer is not None:
             self._writer.close()
         self._turns.close()
-        for watch in self._watches:
-            watch.stop()
+        for look in (*(watch.stop for watch in self._watches), *(probe.close for probe in self._probes)):
+            look()
         for side in self._sides():
             side.engine.dispose()
 

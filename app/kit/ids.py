@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import datetime
+from random import Random
 from uuid import UUID
 
 
@@ -14,3 +16,14 @@ def new_id(moment: datetime) -> UUID:
     high = milliseconds << 16 | 0x7000 | random >> 68 & 0x0FFF
     low = 0x8000_0000_0000_0000 | random & 0x3FFF_FFFF_FFFF_FFFF
     return UUID(int=high << 64 | low)
+
+
+def request_id() -> str:
+    """The text of a UUIDv7 for this moment. Every request has one, whatever becomes of it: so it is made cheaply, and may be
+    guessed."""
+    low = f"{_CHANCE.getrandbits(62) | 1 << 63:016x}"
+    moment = f"{time.time_ns() // 1_000_000:012x}"
+    return f"{moment[:8]}-{moment[8:]}-7{_CHANCE.getrandbits(12):03x}-{low[:4]}-{low[4:]}"
+
+
+_CHANCE = Random(os.urandom(32))  # noqa: S311

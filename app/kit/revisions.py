@@ -60,6 +60,7 @@ VERY_MANY = 10_000
 TABLE = table_of(Revision)
 _CLOCK = table_of(Clock)
 _ADVANCE = sa.update(_CLOCK).values(seq=_CLOCK.c.seq + sa.bindparam("writes")).returning(_CLOCK.c.seq)
+_TOUCH = sa.update(_CLOCK).values(seq=_CLOCK.c.seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,11 @@ def seal(tx: Transaction) -> None:
     if len(tx.pending) >= VERY_MANY:
         tx.count()
     tx.pending.clear()
+
+
+def touch(tx: Transaction) -> None:
+    """Let it be seen that something was written, though it has no number: what has been read before may be so no more."""
+    tx.execute(_TOUCH)
 
 
 def _number(tx: Transaction, table: sa.Table, writes: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
