@@ -22,7 +22,7 @@ from app.api.crud import crud_router
 from app.api.deadlines import Deadlines
 from app.api.deprecations import DEPRECATIONS, Deprecation
 from app.api.edge import Edge
-from app.api.freshness import Freshness
+from app.api.freshness import Freshness, Store
 from app.api.limits import Failures, RateLimit, Slots
 from app.api.metrics import FOLDER, SHARED, Metrics
 from app.api.observed import QUIET, Observed
@@ -137,9 +137,11 @@ def create_app(
     )
     app.state.exports = Slots(settings.max_exports, "As many exports are being answered as this server takes at once.")
     app.state.failures = Failures()
+    app.state.kept = Store(settings.cache_bytes)
     app.state.metrics = Metrics(
         load=lambda: app.state.database.load(),
         listeners=lambda: app.state.pulse.listeners,
+        kept=app.state.kept,
         shared=os.environ.get(FOLDER),
     )
     problems.install(app)
@@ -158,7 +160,7 @@ def create_app(
 def _layers(app: FastAPI, routes: ASGIApp, settings: Settings) -> ASGIApp:
     """What a request passes on its way to the routes, the innermost first."""
     layer: ASGIApp = Deadlines(routes, settings=settings)
-    layer = Freshness(layer, most=settings.cache_bytes)
+    layer = Freshness(layer, store=app.state.kept)
     layer = VerbsLayer(layer, verbs=app.state.verbs, root_path=settings.root_path)
     layer = Edge(layer, settings=settings, rate=RateLimit(settings))
     layer = Observed(layer, metrics=app.state.metrics)

@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api import conditional, sequences
+from app.api.observed import name_span
 from app.auth.policy import ANYBODY, Caller
 from app.kit.db import Database
 from app.kit.errors import Malformed
@@ -85,17 +86,17 @@ class Kept:
 
 
 class Freshness:
-    """The layer. `most`: bytes that it may keep; 0: it does nothing."""
+    """The layer. Where nothing may be in the store it does nothing."""
 
-    def __init__(self, app: ASGIApp, *, most: int) -> None:
+    def __init__(self, app: ASGIApp, *, store: Store) -> None:
         self._app = app
-        self._store = Store(most)
+        self._store = store
         self._newcomers: set[int] = set()
         self._callers: OrderedDict[bytes, tuple[Caller, State]] = OrderedDict()
         self._rendering: dict[Hashable, asyncio.Future[Kept | None]] = {}
         self._database: Database | None = None
         self._probe: Probe | None = None
-        self._is_on = most > 0
+        self._is_on = store.most > 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -130,7 +131,9 @@ class Freshness:
         if kept is None or not _is_enough(kept, asked, scope):
             await self._render(asked, state, scope, receive, send, key)
             return
+        self._store.given += 1
         scope["state"].update(route=kept.route, caller=caller)
+        name_span(scope, kept.route)
         await send({"type": "http.response.start", "status": kept.status, "headers": kept.headers})
         await send({"type": "http.response.body", "body": kept.body})
 
@@ -285,12 +288,14 @@ class _Capture:
 
 
 class Store:
-    """Answers, the least recently used of which goes when there are more than `most` bytes of them."""
+    """Answers, the least recently used of which goes when there are more than `most` bytes of them. `given`: how many were
+    given to somebody again."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
         self.size = 0
+        self.given = 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -308,7 +313,7 @@ class Store:
             self.size -= before.size
         self._kept[key] = kept
         self.size += kept.size
-        while self.size > self._most:
+        while self.size > self.most:
             _, oldest = self._kept.popitem(last=False)
             self.size -= oldest.size
 

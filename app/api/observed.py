@@ -118,6 +118,15 @@ def _trace_of(traceparent: bytes | None) -> str | None:
     return found[1].decode() if found else None
 
 
+def name_span(scope: Scope, route: str) -> None:
+    """Say in the trace which route would answer, where no route is asked: FastAPI does so when it has found one."""
+    if (telemetry := scope.get("fastapi.telemetry")) is not None:
+        telemetry.route = route
+        span = trace.get_current_span()
+        span.update_name(f"{scope['method']} {route}")
+        span.set_attribute("http.route", route)
+
+
 def _traced(scope: Scope) -> str | None:
     """The id of the trace that OpenTelemetry is about to send. What it would say of the query is taken out."""
     if "fastapi.telemetry" not in scope:

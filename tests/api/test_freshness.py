@@ -80,6 +80,20 @@ def test_what_is_asked_again_is_answered_without_a_question_to_the_database(
     assert again.headers["x-request-id"] != first.headers["x-request-id"]
 
 
+def test_the_metrics_tell_of_kept_answers(anybody: httpx.Client, app: FastAPI) -> None:
+    def told(name: str) -> float:
+        lines = anybody.get("/metrics").text.splitlines()
+        return float(next(line for line in lines if line.startswith(f"concord_{name} ")).split()[1])
+
+    layer_of(app)._newcomers.clear()
+    before = told("kept_answers_given_total")
+    warm(anybody, ILO)
+    anybody.get(ILO)
+    assert told("kept_answers_given_total") == before + 2
+    assert told("kept_answers") == len(app.state.kept) > 0
+    assert told("kept_bytes") == app.state.kept.size > 0
+
+
 def test_who_has_it_already_is_told_so_without_a_question_to_the_database(
     anybody: httpx.Client, seeded: Database
 ) -> None:
@@ -122,7 +136,7 @@ def test_a_refusal_and_what_has_no_entity_tag_are_not_kept(make: Make, target: s
     async def asked() -> int:
         for _ in range(4):
             await ask(app, scope_of(target))
-        return len(layer_of(app)._store)
+        return len(app.state.kept)
 
     assert asyncio.run(asked()) == 0
 
@@ -215,7 +229,7 @@ def test_no_secret_is_kept(make: Make) -> None:
     asyncio.run(asked())
     layer = layer_of(app)
     assert layer._callers
-    assert AUTHORIZED["Authorization"].split()[1] not in repr((layer._callers, layer._store._kept, layer._newcomers))
+    assert AUTHORIZED["Authorization"].split()[1] not in repr((layer._callers, app.state.kept._kept, layer._newcomers))
 
 
 # --- how much ----------------------------------------------------------------------------------------------------------
@@ -236,7 +250,7 @@ def test_what_is_asked_once_does_not_push_out_what_is_asked_often(make: Make, da
             await ask(app, scope_of(ILO))
         for number in range(200):
             await ask(app, scope_of(f"/v1/organizations?limit={number + 1}"))
-        return len(layer_of(app)._store)
+        return len(app.state.kept)
 
     assert asyncio.run(walk()) == 1
 
