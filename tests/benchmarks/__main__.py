@@ -9,6 +9,7 @@ Exits with 1 when something grew faster than it may.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -52,6 +53,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(given: Sequence[str] | None = None) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers that it has started are stopped with it
     asked = arguments(given)
     sizes = sorted(int(size) for size in asked.sizes.split(","))
     way = Way(parts=asked.parts.split(","), bout=_bout(asked))

@@ -155,6 +155,8 @@ class Tally:
     sent: int = 0
     errors: int = 0
     times: list[float] = field(default_factory=list)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """Whether there was an answer, or a line was lost."""
 
 
 class Client(asyncio.Protocol):
@@ -173,11 +175,15 @@ class Client(asyncio.Protocol):
         self._begun = time.perf_counter()
         self._transport.write(next(self._requests))
 
+    def connection_lost(self, _: Exception | None) -> None:
+        self._tally.begun.set()
+
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
     def on_message_complete(self) -> None:
         self._tally.times.append((time.perf_counter() - self._begun) * 1000)
+        self._tally.begun.set()
         self._tally.errors += self._parser.get_status_code() >= REFUSED
         self._ask()
 
@@ -193,14 +199,13 @@ def read(file: Path) -> list[bytes]:
 
 
 async def _ask(port: int, clients: int, seconds: float, several: Sequence[bytes], first: int) -> Answered:
-    """Let so many clients ask for so long, and until there are as many answers."""
+    """Let so many clients ask for so long, and until there is an answer."""
     tally, loop = Tally(), asyncio.get_running_loop()
     requests = islice(cycle(several), first % len(several), None)
     begun = time.perf_counter()
     made = [await loop.create_connection(lambda: Client(requests, tally), "127.0.0.1", port) for _ in range(clients)]
     await asyncio.sleep(seconds)
-    while len(tally.times) < clients and not all(transport.is_closing() for transport, _ in made):
-        await asyncio.sleep(0.01)
+    await tally.begun.wait()
     passed = time.perf_counter() - begun
     lost = sum(transport.is_closing() for transport, _ in made)  # the server has hung up
     for transport, _ in made:

@@ -54,8 +54,8 @@ def measure(place: Place, folder: Path, sizes: Sequence[int], say: Say, way: Way
         well += _imports(place, folder, sizes, say=say, run=way.run)
     if "http" in way.parts:
         size = max(size for size in sizes if size <= SERVED)
-        well += rounds.compete(place, folder, f"benchmark_{size}", say=say, bout=way.bout)
-        well += promises.keep(place, folder, f"benchmark_{size}", say=say, bout=way.bout)
+        well += rounds.compete(place, f"benchmark_{size}", say, way.bout)
+        well += promises.keep(place, f"benchmark_{size}", say, way.bout)
     return all(well)
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,13 @@ def pinned(core: Core) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for logs, and for what servers and their clients are handed."""
+    with tempfile.TemporaryDirectory(prefix="concord-benchmarks-") as folder:
+        yield Path(folder)
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """A server that runs."""
@@ -67,7 +75,7 @@ def serving(
             cwd=HOME, env=_environment(variables or {}), stdout=said, stderr=said,
         )  # fmt: skip
     try:
-        _wait(process, port, probe)
+        _wait(process, port, probe, log)
         yield Process(port, process.pid, log, time.perf_counter() - begun)
     finally:
         process.terminate()
@@ -102,11 +110,11 @@ def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     return kept | dict(variables)
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, probe: str) -> None:
+def _wait(process: subprocess.Popen[bytes], port: int, probe: str, log: Path) -> None:
     end = time.monotonic() + PATIENCE
     while not _answers(port, probe):
         if process.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"the server {' '.join(map(str, process.args))} does not answer")  # type: ignore[arg-type]
+            raise RuntimeError(f"{process.args} does not answer:\n{log.read_text(errors='replace')[-2000:]}")  # type: ignore[str-bytes-safe]
         time.sleep(0.01)
 
 

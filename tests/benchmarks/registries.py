@@ -62,14 +62,27 @@ class Place:
         if self.kind == "postgresql":
             self._command(f"CREATE DATABASE {name} TEMPLATE template0")
 
-    def copy(self, of: str, name: str) -> str:
-        """A copy of a database that nobody uses; its URL."""
+    @contextmanager
+    def blank(self, name: str) -> Iterator[str]:
+        """The URL of a database that is there for a while."""
+        self.clear(name)
+        try:
+            yield self.url(name)
+        finally:
+            self.drop(name)
+
+    @contextmanager
+    def copied(self, of: str, name: str) -> Iterator[str]:
+        """The URL of a copy of a database that nobody uses. The copy is there for a while."""
         self.drop(name)
-        if self.kind == "sqlite":
-            shutil.copy(f"{self.where}/{of}.db", f"{self.where}/{name}.db")
-        else:
-            self._command(f"CREATE DATABASE {name} TEMPLATE {of} STRATEGY FILE_COPY")
-        return self.url(name)
+        try:
+            if self.kind == "sqlite":
+                shutil.copy(f"{self.where}/{of}.db", f"{self.where}/{name}.db")
+            else:
+                self._command(f"CREATE DATABASE {name} TEMPLATE {of} STRATEGY FILE_COPY")
+            yield self.url(name)
+        finally:
+            self.drop(name)
 
     def _command(self, text: str) -> None:
         with psycopg.connect(self.where, autocommit=True) as connection:

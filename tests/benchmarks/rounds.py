@@ -20,11 +20,12 @@ from pathlib import Path
 from tests.benchmarks import contests, corpus, limit, load, obvious, processes
 from tests.benchmarks.contests import CONTESTS, KEY, LINES, MOST, About, Contest, patches
 from tests.benchmarks.load import Answered, Load, Request, Tool, ask_once
-from tests.benchmarks.processes import Process, cpu, pinned, serving
+from tests.benchmarks.processes import Process, cpu, pinned, scratch, serving
 from tests.benchmarks.registries import Place
 from tests.benchmarks.tables import Say, mark, row
 
 SERVERS = ("limit", "obvious", "concord")
+HEAD = ("HTTP: requests/s", *SERVERS, "% of limit", "by CPU", "x obvious", "p50 ms", "p99 ms", "errors", "target")
 ROWS = {"sqlite": 10_000, "postgresql": 15_000}
 """So many rows a second an import must take."""
 SPREAD = 5
@@ -59,23 +60,10 @@ class Arena:
     about: About
 
 
-def compete(place: Place, folder: Path, name: str, *, say: Say, bout: Bout) -> Iterator[bool]:
+def compete(place: Place, name: str, say: Say, bout: Bout) -> Iterator[bool]:
     """Of each row whether it came as near to the limit as it must; the rows are printed on the way. `name`: the registry."""
-    with _arena(place, folder, name, bout) as arena:
-        say(
-            "\n"
-            + row(
-                "HTTP: requests/s",
-                *SERVERS,
-                "% of limit",
-                "by CPU",
-                "x obvious",
-                "p50 ms",
-                "p99 ms",
-                "errors",
-                "target",
-            )
-        )
+    with _arena(place, name, bout) as arena:
+        say("\n" + row(*HEAD))
         say(row(":--", *["--:"] * 9, ":--"))
         for contest in bout.contests:
             yield _told(contest.name, _contest(arena, contest, bout), _wanted(contest, arena.kind), say)
@@ -84,22 +72,17 @@ def compete(place: Place, folder: Path, name: str, *, say: Say, bout: Bout) -> I
 
 
 @contextmanager
-def _arena(place: Place, folder: Path, name: str, bout: Bout) -> Iterator[Arena]:
+def _arena(place: Place, name: str, bout: Bout) -> Iterator[Arena]:
     """Both applications, each on a copy of the registry that it may change."""
-    url = place.copy(name, "benchmark_http")
-    place.clear("benchmark_obvious")
-    theirs = place.url("benchmark_obvious")
-    obvious.copied(url, theirs)
     core, _ = processes.cores()
-    log = folder / "servers.log"
-    with (
-        processes.concord(url, "--no-seed", log=log, core=core, settings=bout.settings) as ours,
-        serving("-m", "tests.benchmarks.obvious", theirs, log=log, core=core) as other,
-    ):
-        yield Arena(place.kind, {"concord": ours, "obvious": other}, folder, contests.about(url, ours.port))
-    log.unlink()
-    place.drop("benchmark_http")
-    place.drop("benchmark_obvious")
+    with place.copied(name, "benchmark_http") as url, place.blank("benchmark_obvious") as theirs, scratch() as folder:
+        obvious.copied(url, theirs)
+        log = folder / "servers.log"
+        with (
+            processes.concord(url, "--no-seed", log=log, core=core, settings=bout.settings) as ours,
+            serving("-m", "tests.benchmarks.obvious", theirs, log=log, core=core) as other,
+        ):
+            yield Arena(place.kind, {"concord": ours, "obvious": other}, folder, contests.about(url, ours.port))
 
 
 # --- what came of it --------------------------------------------------------------------------------------------------
@@ -172,7 +155,10 @@ def _wanted(contest: Contest, kind: str) -> dict[str, float]:
 def _told(name: str, score: Score, wanted: dict[str, float], say: Say) -> bool:
     """Print a row. Whether it is what was wanted, and nothing was refused."""
     found = [(MEASURES[what][1](score, value), MEASURES[what][0].format(value)) for what, value in wanted.items()]
-    faults = [*score.faults, *(f"{server}: errors" for server in SERVERS if score.errors(server))]
+    faults = [
+        *score.faults,
+        *(f"{server}: {score.errors(server)} refused" for server in SERVERS if score.errors(server)),
+    ]
     verdicts = [f"{mark(well)} {text}" for well, text in found] + [f"{mark(False)} {fault}" for fault in faults]
     rates = (f"{score.rate(server):,.0f}" for server in SERVERS)
     ratios = (
@@ -201,10 +187,9 @@ def _contest(arena: Arena, contest: Contest, bout: Bout) -> Score:
             with _writing(servers[server].port, beside[server], contest.writes) as refused:
                 score.rounds[server].append(_send(loads[server], servers[server], bout.seconds, bout.tool))
             if refused:
-                score.faults.append(f"{server}: {len(refused)} writes beside it refused")
+                score.faults.append(f"{server}: writes beside it refused: {refused}")
     if contest.fresh and loads["concord"].is_used_up:
         score.faults.append("some were asked twice")
-    file.unlink()
     return score
 
 
@@ -228,12 +213,10 @@ def _limit(arena: Arena, request: Request) -> Iterator[dict[str, Process]]:
 
 @contextmanager
 def _answering(arena: Arena, answer: HTTPResponse, body: bytes) -> Iterator[Process]:
-    file, log = arena.folder / "answer", arena.folder / "limit.log"
+    file, log = arena.folder / "answer", arena.folder / "servers.log"
     limit.keep(file, answer.status, answer.getheaders(), body)
     with serving("-m", "tests.benchmarks.limit", str(file), log=log, core=processes.cores()[0]) as process:
         yield process
-    file.unlink()
-    log.unlink()
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def say(said: list[str]) -> Callable[[str], None]:
 def test_three_servers_answer_the_same_requests_and_refuse_none(place: Place, tmp_path: Path) -> None:
     registry(place, tmp_path, 200)
     said: list[str] = []
-    list(rounds.compete(place, tmp_path, "benchmark_200", say=say(said), bout=SHORT))
+    list(rounds.compete(place, "benchmark_200", say(said), SHORT))
     rows = [cells(line) for line in said if line.startswith("| ")][2:]
     assert [row[0] for row in rows][:2] == [contest.name for contest in SHORT.contests]
     assert len(rows) == 4
