@@ -113,16 +113,8 @@ Tool = Callable[[Load, int, float], Answered]
 
 
 def wrk(load: Load, port: int, seconds: float) -> Answered:
-    told = [
-        "-t1",
-        f"-c{load.clients}",
-        f"-d{max(1, round(seconds))}s",
-        "--timeout",
-        f"{PATIENCE:.0f}s",
-        "-s",
-        str(SCRIPT),
-    ]
-    return _said(["wrk", *told, f"http://127.0.0.1:{port}", "--", str(load.file), str(load.sent)])
+    told = f"-t1 -c{load.clients} -d{max(1, round(seconds))}s --timeout {PATIENCE:.0f}s -s".split()
+    return _said(["wrk", *told, str(SCRIPT), f"http://127.0.0.1:{port}", "--", str(load.file), str(load.sent)])
 
 
 def own(load: Load, port: int, seconds: float) -> Answered:

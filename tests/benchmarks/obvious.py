@@ -4,7 +4,7 @@
 
 Mapped classes, an AsyncSession a request, `selectinload` for what hangs on a record, a response_model. It does less: no
 history, no versions that are compared, no index of words, no keys, no evidence, no checks across records. It has the same rows
-(`copied`), an index for what is asked of it here, as many connections and, on SQLite, the same promise to be on disk.
+(`copied`), an index for what is asked of it here, twice as many connections and, on SQLite, the same promise to be on disk.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, joinedload, mapped_column, r
 
 from tests.benchmarks.limit import SERVER
 
-CONNECTIONS = 8
+CONNECTIONS = 16
+"""One for each client of the load, and no more: one that is opened when they are used up is closed after its request."""
 PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
@@ -423,7 +424,7 @@ async def _lines(sessions: async_sessionmaker[AsyncSession]) -> AsyncIterator[by
 
 def _serving_engine(url: URL) -> AsyncEngine:
     kind = url.get_backend_name()
-    engine = create_async_engine(url.set(drivername=DRIVERS[kind][1]), pool_size=CONNECTIONS, max_overflow=1)
+    engine = create_async_engine(url.set(drivername=DRIVERS[kind][1]), pool_size=CONNECTIONS, max_overflow=0)
     if kind == "sqlite":
         _keep_promises(engine.sync_engine)
     return engine
