@@ -28,6 +28,8 @@ SERVERS = ("limit", "obvious", "concord")
 HEAD = ("HTTP: requests/s", *SERVERS, "% of limit", "by CPU", "x obvious", "p50 ms", "p99 ms", "errors", "target")
 ROWS = {"sqlite": 10_000, "postgresql": 15_000}
 """So many rows a second an import must take."""
+NEARLY = 0.8
+"""So many of the writes beside a load must have been answered when it ends."""
 SPREAD = 5
 """The slowest hundredth of all answers may take so many times what the median takes."""
 
@@ -184,10 +186,9 @@ def _contest(arena: Arena, contest: Contest, bout: Bout) -> Score:
         for server in SERVERS:
             _send(loads[server], servers[server], bout.warming, bout.tool)
         for server in SERVERS * bout.rounds:
-            with _writing(servers[server].port, beside[server], contest.writes) as refused:
+            with _writing(servers[server].port, beside[server], contest.writes) as answers:
                 score.rounds[server].append(_send(loads[server], servers[server], bout.seconds, bout.tool))
-            if refused:
-                score.faults.append(f"{server}: writes beside it refused: {refused}")
+            score.faults += _faults(server, answers, int(contest.writes * bout.seconds * NEARLY))
     if contest.fresh and loads["concord"].is_used_up:
         score.faults.append("some were asked twice")
     return score
@@ -221,25 +222,34 @@ def _answering(arena: Arena, answer: HTTPResponse, body: bytes) -> Iterator[Proc
 
 @contextmanager
 def _writing(port: int, requests: Iterator[Request], a_second: int) -> Iterator[list[int]]:
-    """Write so often meanwhile; the statuses of what was refused."""
-    refused: list[int] = []
+    """Write so often meanwhile; the statuses of the answers."""
+    statuses: list[int] = []
     over = threading.Event()
 
     def write() -> None:
-        while not over.wait(1 / a_second):
-            answer, _ = ask_once(port, next(requests))
-            if answer.status >= load.REFUSED:
-                refused.append(answer.status)
+        due = time.monotonic()
+        while not over.wait(max(0.0, due - time.monotonic())):
+            due += 1 / a_second
+            statuses.append(ask_once(port, next(requests))[0].status)
 
-    writer = threading.Thread(target=write) if a_second else None
-    if writer is not None:
+    writer = threading.Thread(target=write)
+    if a_second:
         writer.start()
     try:
-        yield refused
+        yield statuses
     finally:
         over.set()
-        if writer is not None:
+        if a_second:
             writer.join()
+
+
+def _faults(server: str, statuses: Sequence[int], least: int) -> Iterator[str]:
+    """What was wrong with the writes beside a load."""
+    refused = [status for status in statuses if status >= load.REFUSED]
+    if refused:
+        yield f"{server}: writes beside it refused: {refused}"
+    if len(statuses) < least:
+        yield f"{server}: only {len(statuses)} of {least} writes beside it"
 
 
 # --- one long one -----------------------------------------------------------------------------------------------------
