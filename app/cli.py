@@ -160,6 +160,9 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
             port=options.port,
             workers=options.workers,
             timeout_graceful_shutdown=settings.grace_seconds,
+            # Uvicorn kills a worker that says nothing for so long, also one that still loads its modules. On a busy machine
+            # that takes longer than its usual 5 seconds, and no worker would ever come up.
+            timeout_worker_healthcheck=20,
             log_config=logs.configuration(settings.log_format, settings.log_level),
             **protocol.options(settings),
         )
