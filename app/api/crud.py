@@ -256,7 +256,7 @@ async def _create(request: Request, resource: Resource[Any], data: Any, author: 
 
 
 def _with_warnings(tx: Transaction, resource: Resource[Any], data: Any, stored: Stored) -> Stored:
-    found = resource.warned(tx, data, stored.slug) if resource.warned is not None else []
+    found = resource.warned(tx, data, stored.id) if resource.warned is not None else []
     return (
         replace(stored, body=stored.body[:-1] + b',"warnings":' + msgspec.json.encode(found) + b"}")
         if found

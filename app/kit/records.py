@@ -133,9 +133,11 @@ def _list(
     return sa.select(*shown, key.label("sort_key"), NUMBER).where(*filters.standing(key.table, withdrawn))
 
 
-def bodies(tx: Transaction, resource: Resource[Any], rows: Sequence[sa.Row[Any]]) -> Iterator[bytes]:
-    """The JSON of each row: its stored document, its computed fields behind it."""
-    computed = [_computing(tx, part, rows) for part in resource.computed] if rows else []
+def bodies(
+    tx: Transaction, resource: Resource[Any], rows: Sequence[sa.Row[Any]], *, new: bool = False
+) -> Iterator[bytes]:
+    """The JSON of each row: its stored document, its computed fields behind it. `new`: they were made a moment ago."""
+    computed = [_computing(tx, part, rows, new=new) for part in resource.computed] if rows else []
     for row in rows:
         extra: Snapshot = {}
         for fields_of in computed:
@@ -146,10 +148,14 @@ def bodies(tx: Transaction, resource: Resource[Any], rows: Sequence[sa.Row[Any]]
         yield body[:-1] + b"," + msgspec.json.encode(extra)[1:] if extra else body
 
 
-def _computing(tx: Transaction, part: Computed, rows: Sequence[Any]) -> Callable[[Any], Mapping[str, Any]]:
+def _computing(
+    tx: Transaction, part: Computed, rows: Sequence[Any], *, new: bool
+) -> Callable[[Any], Mapping[str, Any]]:
     """What gives the computed fields of each of these rows."""
     if isinstance(part, Brought):
         name, show = part.name, part.show
+        if new:
+            return lambda row: show(row, None)  # nothing hangs on it yet
         if hasattr(rows[0], name):
             return lambda row: show(row, getattr(row, name))
         part = part.asked
@@ -221,8 +227,8 @@ def _document(resource: Resource[Any], row: Any) -> bytes:
     return row.document.encode() if row.shape == resource.shape else msgspec.json.encode(snapshot(resource, row))
 
 
-def _stored(tx: Transaction, resource: Resource[Any], row: Any, *, written: bool = False) -> Stored:
-    body = next(bodies(tx, resource, [row]))
+def _stored(tx: Transaction, resource: Resource[Any], row: Any, *, written: bool = False, new: bool = False) -> Stored:
+    body = next(bodies(tx, resource, [row], new=new))
     return Stored(row.id, row.slug, row.version, body, written)
 
 
@@ -478,11 +484,8 @@ def _noun(table: sa.Table) -> str:
 
 def slugs_like(tx: Transaction, resource: Resource[Any], slug: str) -> set[str]:
     """`slug` and its numbered relatives, as far as they are in use or no record may have them."""
-    column = resource.table.c.slug
-    numbered = sa.and_(column > f"{slug}-", column < f"{slug}-:")
-    return set(tx.execute(sa.select(column).where(sa.or_(column == slug, numbered))).scalars()) | (
-        resource.reserved & {slug}
-    )
+    bounds = {"slug": slug, "first": f"{slug}-", "last": f"{slug}-:"}
+    return set(tx.execute(_numbered(resource.table.c.slug), bounds).scalars()) | (resource.reserved & {slug})
 
 
 def _derived(tx: Transaction, resource: Resource[In], data: In) -> str:
@@ -670,21 +673,20 @@ def _store(tx: Transaction, weighed: Weighed) -> Stored:
         **_moved(resource, None),
     }
     if before is None:
-        tx.execute(sa.insert(resource.table).values(id=identifier, slug=meta["slug"], created_at=tx.now, **row))
+        tx.execute(_inserting(resource.table), {"id": identifier, "slug": meta["slug"], "created_at": tx.now, **row})
     else:
         _update(tx, resource, before, row)
     for child, rows in weighed.items:
         if before is not None:
             tx.execute(sa.delete(child.table).where(child.table.c[child.parent] == identifier))
         if rows:
-            tx.execute(sa.insert(child.table), rows)
+            tx.execute(_inserting(child.table), rows)
     written = Written(resource.table, identifier, meta["slug"], meta["version"], resource.shape, document)
     texts = list(resource.texts(weighed.plain))
     as_before = weighed.action is Action.changed and texts == list(resource.texts(weighed.old))
     revisions.note(tx, written, weighed.action, weighed.changed, None if as_before else texts)
-    return _stored(
-        tx, resource, _Row(identifier, meta["slug"], meta["version"], resource.shape, document), written=True
-    )
+    stands = _Row(identifier, meta["slug"], meta["version"], resource.shape, document)
+    return _stored(tx, resource, stands, written=True, new=before is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -704,9 +706,34 @@ def _update(tx: Transaction, resource: Resource[Any], before: sa.Row[Any], value
     faster."""
     table = resource.table
     past.keep(tx, table, before.id, before.version, (child.table for child in resource.plan.children))
-    statement = sa.update(table).where(table.c.id == before.id, table.c.version == before.version).values(**values)
-    if tx.execute(statement).rowcount != 1:
+    if (
+        tx.execute(_replacing(table), {**values, "replaced": before.id, "replaced_version": before.version}).rowcount
+        != 1
+    ):
         raise Again
+
+
+# Statements that every write runs: putting one together costs as much as running it, so each is made once.
+_inserting = cache(sa.insert)
+
+
+@cache
+def _replacing(table: sa.Table) -> sa.Update:
+    key, version = sa.bindparam("replaced", type_=table.c.id.type), sa.bindparam("replaced_version", type_=sa.Integer)
+    return sa.update(table).where(table.c.id == key, table.c.version == version)
+
+
+@cache
+def _claiming(table: sa.Table) -> sa.Select[Any]:
+    claim, but = sa.bindparam("claim", type_=table.c.claim.type), sa.bindparam("but", type_=table.c.id.type)
+    return sa.select(table.c.id, table.c.slug).where(table.c.claim == claim, table.c.id != but)
+
+
+@cache
+def _numbered(slug: sa.Column[Any]) -> sa.Select[Any]:
+    first, last = (sa.bindparam(name, type_=slug.type) for name in ("first", "last"))
+    numbered = sa.and_(slug > first, slug < last)
+    return sa.select(slug).where(sa.or_(slug == sa.bindparam("slug", type_=slug.type), numbered))
 
 
 def insist_on_distinct(resource: Resource[Any], shown: Snapshot) -> None:
@@ -719,9 +746,7 @@ def insist_on_distinct(resource: Resource[Any], shown: Snapshot) -> None:
 
 
 def _insist_on_claim(tx: Transaction, table: sa.Table, claims: Sequence[str], claim: str, identifier: UUID) -> None:
-    other = tx.execute(
-        sa.select(table.c.id, table.c.slug).where(table.c.claim == claim, table.c.id != identifier)
-    ).first()
+    other = tx.execute(_claiming(table), {"claim": claim, "but": identifier}).first()
     if other is not None:
         raise same(table, claims[:1], f"/{claims[0]}", other)
 
