@@ -70,8 +70,8 @@ class StrictRoute(APIRoute):
         return strict
 
     def _direct(self) -> Callable[[Request], Coroutine[Any, Any, Response]] | None:
-        """The endpoint itself, where it takes nothing but the request and parts of the path as they are, and gives an answer that
-        is ready. For each request FastAPI would find that out anew, which costs as much as a look-up in the database."""
+        """The endpoint itself, where it takes nothing but the request and parts of the path as they are, and makes its answer
+        itself. For each request FastAPI would find that out anew, which costs as much as a look-up in the database."""
         needs, endpoint = self.dependant, self.endpoint
         takes = Dependant(
             path_params=[field for field in needs.path_params if not field.field_info.metadata],

@@ -140,6 +140,12 @@ def _begin(connection: Connection) -> str:
     return BEGIN.get((connection.dialect.name, purpose), "BEGIN")
 
 
+def _is_pooled(session: Session[Any]) -> bool:
+    """Whether the one who answered the knock is not the one who answers the question: a pooler, behind which the session changes
+    with each transaction."""
+    return session.execute("SELECT pg_backend_pid()").fetchone() != (session.info.backend_pid,)
+
+
 def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> sa.Engine:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
@@ -159,12 +165,9 @@ def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> s
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
         session = cast("Session[Any]", connection)
-        answering = session.execute("SELECT pg_backend_pid()").fetchone()
-        # Whoever answered the knock is not who answers the question: a pooler, behind which the session changes with each
-        # transaction, and a statement that one of them has prepared is unknown to the next.
-        entry.info[POOLED] = answering != (session.info.backend_pid,)
+        entry.info[POOLED] = _is_pooled(session)
         if entry.info[POOLED]:
-            session.prepare_threshold = None
+            session.prepare_threshold = None  # what one session has prepared is unknown to the next
         elif for_good:
             session.execute(for_good.encode())
 
@@ -176,12 +179,13 @@ def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> s
         if told:
             connection.exec_driver_sql(told)
 
-    @event.listens_for(engine, "handle_error")
-    def turned_away(context: ExceptionContext) -> None:
-        state = getattr(context.original_exception, "sqlstate", None)
-        purpose = None if context.connection is None else context.connection.get_execution_options().get("for")
-        reads = purpose in ("read", "one")
-        if state in TURNED_AWAY and not (state == READ_ONLY and reads):  # a reading that writes is a fault of ours
-            context.is_disconnect = True
-
+    event.listen(engine, "handle_error", _turned_away)
     return engine
+
+
+def _turned_away(context: ExceptionContext) -> None:
+    state = getattr(context.original_exception, "sqlstate", None)
+    purpose = None if context.connection is None else context.connection.get_execution_options().get("for")
+    # A reading that writes is a fault of ours.
+    if state in TURNED_AWAY and not (state == READ_ONLY and purpose in ("read", "one")):
+        context.is_disconnect = True

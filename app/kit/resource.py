@@ -392,8 +392,8 @@ class Resource(Generic[In]):
 
     @cached_property
     def shown(self) -> tuple[sa.ColumnElement[Any], ...]:
-        """The columns of which `records.bodies` makes what is shown of a record. Where nothing more is asked by it, the id is as
-        the driver has it: to make a UUID of it costs more than to read the row."""
+        """The columns of which `records.bodies` makes what is shown of a record. Where nothing more is asked by it, the id is
+        as the driver has it: to make a UUID of it costs more than to read the row."""
         c = self.table.c
         identifier = sa.type_coerce(c.id, sa.String).label("id") if self.in_one else c.id
         return (identifier, c.shape, c.document, c.withdrawn_at, *self.brought)

@@ -49,7 +49,7 @@ class Side:
 
     @contextmanager
     def reading(self, *, alone: bool = False) -> Iterator[Connection]:
-        """A connection whose transaction sees one state. `alone`: for a single statement, which needs no transaction for that."""
+        """A connection whose transaction sees one state. `alone`: for a single statement, which does so without one."""
         with (self._asking if alone else self._reading).connect() as connection, self._on_the_line(connection):
             info = connection.info  # a connection that broke has none any more
             info[UNTIL] = time.monotonic() + READ_SECONDS
