@@ -141,8 +141,8 @@ def _begin(connection: Connection) -> str:
 
 
 def _is_pooled(session: Session[Any]) -> bool:
-    """Whether the one who answered the knock is not the one who answers the question: a pooler, behind which the session changes
-    with each transaction."""
+    """Whether the one who answered the knock is not the one who answers the question: a pooler, behind which the session is
+    another one in each transaction."""
     return session.execute("SELECT pg_backend_pid()").fetchone() != (session.info.backend_pid,)
 
 
