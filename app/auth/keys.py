@@ -123,10 +123,11 @@ def browse(
     tx: Transaction, *, limit: int, after: Position | None = None
 ) -> tuple[Sequence[sa.Row[Any]], Position | None]:
     """A page of keys by name, the revoked among them, and where the next begins."""
-    rows, more = paging.page(tx, sa.select(*_SHOWN, TABLE.c.id), _BY_NAME, limit=limit, after=after)
+    rows, more = paging.page(tx, _LISTED, _BY_NAME, limit=limit, after=after)
     return rows, Position(rows[-1].name, rows[-1].id) if more else None
 
 
+_LISTED = sa.select(*_SHOWN, TABLE.c.id)
 _BY_NAME = paging.Order(TABLE.c.name, TABLE.c.id, down=False)
 
 
