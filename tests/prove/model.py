@@ -239,7 +239,7 @@ class Model:
 
     def _derived(self, noun: str, fields: Fields) -> str:
         target = fields.get("target")
-        title = " ".join(target.values()) if target else fields[TITLE.get(noun, "title")]
+        title = f"{target['noun']} {target['record']}" if target else fields[TITLE.get(noun, "title")]
         slug = "-".join(words(title))
         numbered = (slug, *(f"{slug}-{n}" for n in range(2, len(self.state) + 3)))
         return next(slug for slug in numbered if (noun, slug) not in self.state)
