@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 Fields = dict[str, Any]
@@ -100,7 +101,12 @@ REQUIRED = {
 }
 CLAIMS = {"organizations": ("name", "country", "part_of"), "collaboration-types": ("label",)}
 """Fields that together no two records share."""
-ABOVE = {"organizations": "part_of", "collaboration-types": "broader", "collaborations": "part_of", "sources": "replaces"}
+ABOVE = {
+    "organizations": "part_of",
+    "collaboration-types": "broader",
+    "collaborations": "part_of",
+    "sources": "replaces",
+}
 """The field that hangs a record on another of its noun. These form no circle."""
 TITLE = {"organizations": "name", "collaboration-types": "label"}
 TEXTS = {
@@ -344,7 +350,7 @@ class Model:
             moved.setdefault(key, []).append(reference.path)
         ordered = sorted(moved.items(), key=lambda item: (item[0][0] == "citations", item[0]))
         for (noun, user), paths in ordered:
-            self.change(noun, user, lambda fields, paths=paths: _set(fields, paths, into), "*")
+            self.change(noun, user, partial(_set, paths=paths, value=into), "*")
         self.withdraw("organizations", slug, "*", moved_to=into)
         added = {"other_names": _new_names(loser.fields, survivor.fields), "identifiers": loser.fields["identifiers"]}
         self.change("organizations", into, lambda fields: fields | {n: fields[n] + added[n] for n in added}, "*")
@@ -359,14 +365,13 @@ class Model:
             raise Refused(*faults)
         into, moved, added = self.merges[slug]
         self._there("organizations", into)
-        kept = lambda fields: {n: [item for item in fields[n] if item not in added[n]] for n in added}  # noqa: E731
-        self.change("organizations", into, lambda fields: fields | kept(fields), "*")
+        self.change("organizations", into, partial(_without, added=added), "*")
         self.restore("organizations", slug, moved=True)
         for (noun, user), paths in moved:
             record = self.state[noun, user]
             standing = [path for path in paths if at(record.fields, path) == into]
             if standing and not record.withdrawn:
-                self.change(noun, user, lambda fields, paths=standing: _set(fields, paths, slug), "*")
+                self.change(noun, user, partial(_set, paths=standing, value=slug), "*")
         self.merges = {name: merge for name, merge in self.merges.items() if name != slug}
 
     # -- importing --
@@ -393,7 +398,7 @@ class Model:
                 self.create(noun, waiting.pop(slug), slug)
         for slug, given in rows.items():
             if slug not in fresh:
-                self.change(noun, slug, lambda fields, given=given: fields | given, "*")
+                self.change(noun, slug, given.__ror__, "*")
 
     # -- reading --
 
@@ -439,6 +444,10 @@ def _set(fields: Fields, paths: Iterable[Sequence[str | int]], value: str) -> Fi
     return fields
 
 
+def _without(fields: Fields, added: Fields) -> Fields:
+    return fields | {name: [item for item in fields[name] if item not in items] for name, items in added.items()}
+
+
 def _new_names(loser: Fields, survivor: Fields) -> list[Fields]:
     known = {fold(name) for name in (survivor["name"], survivor["acronym"] or "")}
     known |= {fold(name["value"]) for name in survivor["other_names"]}
@@ -456,7 +465,12 @@ def _new_names(loser: Fields, survivor: Fields) -> list[Fields]:
 
 
 def browse(
-    state: State, noun: str, filters: Mapping[str, str], order: Callable[[str], str], sort: str, withdrawn: str = "false"
+    state: State,
+    noun: str,
+    filters: Mapping[str, str],
+    order: Callable[[str], str],
+    sort: str,
+    withdrawn: str = "false",
 ) -> list[str]:
     """The slugs of a list, in its order. `order` tells of each slug what breaks ties. Raises Refused where a filter names
     nobody, or one who has gone into another."""

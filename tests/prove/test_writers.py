@@ -1,4 +1,4 @@
-"""R6, R17: many clients write the same records at once, through two worker processes. Nobody's write is lost or done by half."""
+"""R6, R17: many clients write the same records at once, through two processes. No write is lost, none is done by half."""
 
 from __future__ import annotations
 
