@@ -398,7 +398,7 @@ class Model:
                 self.create(noun, waiting.pop(slug), slug)
         for slug, given in rows.items():
             if slug not in fresh:
-                self.change(noun, slug, given.__ror__, "*")
+                self.change(noun, slug, partial(_over, given), "*")
 
     # -- reading --
 
@@ -442,6 +442,10 @@ def _set(fields: Fields, paths: Iterable[Sequence[str | int]], value: str) -> Fi
     for path in paths:
         fields = put(fields, path, value)
     return fields
+
+
+def _over(given: Fields, fields: Fields) -> Fields:
+    return fields | given
 
 
 def _without(fields: Fields, added: Fields) -> Fields:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -58,10 +59,9 @@ class Feed:
         self.renewed = 0
         """How often the followers were told to start anew."""
 
-    @property
-    def least(self) -> int:
-        """The number that all followers have reached."""
-        return min(followed.last for followed in (*self.polled, *self.streamed))
+    def has_told_all(self, number: int) -> bool:
+        """Whether every follower has seen the change of this number."""
+        return all(followed.last >= number for followed in (*self.polled, *self.streamed))
 
     # -- writing --
 
@@ -191,14 +191,14 @@ def test_every_follower_sees_every_change_once_and_in_order(server: Server, proo
                         writers += [threads.submit(feed.write, n) for n in range(HTTP_WRITERS)]
                         writers += [threads.submit(feed.write_slowly, n) for n in range(SLOW_WRITERS)]
                     goal = changes * (turn + 1) // (restarts + 1)
-                    _until(lambda goal=goal: feed.least >= goal, [*work, *writers])  # type: ignore[misc]
+                    _until(partial(feed.has_told_all, goal), [*work, *writers])
                     feed.renewed += 1
                     if turn == restarts:
                         feed.writing.set()
                         told = sum(writer.result(60) for writer in writers)
                         with closing(Caller(port)) as caller:
                             everything += walk_changes(caller, 0)
-                        _until(lambda: feed.least >= len(everything), work)
+                        _until(partial(feed.has_told_all, len(everything)), work)
         finally:
             feed.writing.set()
             feed.following.set()

@@ -511,7 +511,7 @@ class Machine(RuleBasedStateMachine):
         try:
             expected = plain.browse(state, noun, filters, order, query["sort"], query["withdrawn"])
         except Refused:
-            assert side.ask("GET", f"/v1/{noun}?{urlencode(query)}").status == 422  # noqa: PT017  # of the answer
+            assert side.ask("GET", f"/v1/{noun}?{urlencode(query)}").status == 422
             return
         found: list[str] = []
         following: str | None = f"/v1/{noun}?{urlencode(query)}"
