@@ -117,7 +117,23 @@ def server(
     request: pytest.FixtureRequest, servers: dict[str, Server], tmp_path_factory: pytest.TempPathFactory
 ) -> Server:
     """A kind of database; whatever asks for it runs on both."""
-    kind: str = request.param
+    return _server(request.param, request, servers, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def both_servers(
+    request: pytest.FixtureRequest, servers: dict[str, Server], tmp_path_factory: pytest.TempPathFactory
+) -> list[Server]:
+    """Both kinds of database, for what compares them."""
+    return [_server(kind, request, servers, tmp_path_factory) for kind in ("sqlite", "postgresql")]
+
+
+def _server(
+    kind: str,
+    request: pytest.FixtureRequest,
+    servers: dict[str, Server],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Server:
     if kind == "postgresql":
         uri = request.getfixturevalue("postgresql")
     if kind not in servers:

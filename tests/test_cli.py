@@ -26,9 +26,10 @@ from app.kit.db import Author
 from app.settings import HOME, SEED
 from tests.conftest import Server, authorized
 from tests.support import waiting
+from tests.support.servers import free_port
 from tests.support.wire import KEY
 
-SECONDS = 30
+SECONDS = 60
 until = partial(waiting.until, seconds=SECONDS)
 
 
@@ -60,12 +61,12 @@ def served(
     program: Sequence[str] = ("-m", "app", "serve"),
     log: Path | None = None,
     variables: Mapping[str, str] | None = None,
+    port: int | None = None,
     **settings: str,
 ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    """`concord serve` (or another `program` in Python) on a free port of the loopback, as soon as it answers. What it says goes
-    to `log`."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    """`concord serve` (or another `program` in Python) on a port of the loopback (`port`, or one that is free), as soon as it
+    answers. What it says goes to `log`."""
+    port = port or free_port()
     command = [sys.executable, *program, "--port", str(port), *arguments]
     given = environment(database_url=url, **({"admin_key": KEY} | settings)) | dict(variables or {})
     with open(log or os.devnull, "ab") as said:

@@ -24,6 +24,7 @@ from app.kit.errors import Invalid
 from app.kit.revisions import TABLE
 from app.settings import HOME, SEED
 from tests.conftest import Server
+from tests.support.proofs import Proof
 
 PAGE = HOME.parent / "shared" / "source" / "mne-declaration-partnerships.txt"
 NOUNS: dict[str, Any] = {resource.plural: resource for resource in RESOURCES}
@@ -300,9 +301,11 @@ def test_the_questions_of_the_page_have_their_answers(registry: httpx.Client) ->
 # --- loading it -----------------------------------------------------------------------------------------------------
 
 
-def test_loading_it_again_writes_nothing(seeded: Database) -> None:
+@pytest.mark.proves("R16")
+def test_loading_it_again_writes_nothing(seeded: Database, proof: Proof) -> None:
     before = revisions(seeded)
     report = load(seeded, seed())
+    proof.count("writes of a second seeding", revisions(seeded) - before, at_most=0)
     assert (report.created, report.changed, report.kept) == (0, 0, [])
     assert report.unchanged == len(seed())
     assert revisions(seeded) == before == seeded.read(lambda tx: tx.sequence())
@@ -319,10 +322,13 @@ def test_an_edit_and_a_withdrawal_are_kept_and_reported(seeded: Database) -> Non
     assert body(seeded, "organizations", "oecd")["acronym"] == "OCDE"
 
 
-def test_what_was_kept_stays_kept_at_the_next_start(seeded: Database) -> None:
+@pytest.mark.proves("R16")
+def test_what_was_kept_stays_kept_at_the_next_start(seeded: Database, proof: Proof) -> None:
     edit(seeded, "organizations", "oecd", acronym="OCDE")
+    edited = revisions(seeded)
     first, before = load(seeded, seed()), revisions(seeded)
     second = load(seeded, seed())
+    proof.count("writes of two seedings after an edit", revisions(seeded) - edited, at_most=0)
     assert first.kept == second.kept == ["organizations/oecd: edited by officer in version 2"]
     assert revisions(seeded) == before
 

@@ -187,7 +187,7 @@ def named(table: sa.Table, key: str) -> sa.ColumnElement[bool]:
 
 def subtree(table: sa.Table, parent: sa.Column[Any], root: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """The ids of the record that `root` names and of all records below it: WITH RECURSIVE, one statement."""
-    tree = sa.select(table.c.id).where(root).cte("tree", recursive=True)
+    tree = sa.select(table.c.id).where(root).cte(f"{table.name}_tree", recursive=True)  # a list may ask two trees
     below = table.alias()
     return sa.select(tree.union(sa.select(below.c.id).join(tree, below.c[parent.name] == tree.c.id)).c.id)
 

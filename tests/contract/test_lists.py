@@ -693,6 +693,7 @@ FILTERS: dict[str, dict[str, str]] = {
         "sdg=2": "",
         "part_of=forum-2014": "table-2015",
         "part_of=forum-2014&descendants=true": "table-2015 table-day",
+        "part_of=forum-2014&type=event&descendants=true": "table-2015 table-day",
         "part_of=course": "",
         "from=2014-12-04&to=2014-12-04": "course forum-2014",
         "from=2014-12-05&to=2014": "course",
