@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from app.kit import records, revisions
 from app.kit.db import Database, Transaction, table_of
-from app.kit.errors import Conflict, Invalid, Unavailable
+from app.kit.errors import Conflict, Full, Invalid, Unavailable
 from app.registry.organizations import Organization
 from tests.conftest import TESTER, _serving
 from tests.support import servers
@@ -180,7 +180,7 @@ STATES = [
     ("40001", Unavailable),  # serialization failure, again and again
     ("40P01", Unavailable),  # deadlock, again and again
     ("53000", Unavailable),  # insufficient resources
-    ("53100", Unavailable),  # disk full
+    ("53100", Full),  # disk full
     ("53200", Unavailable),  # out of memory
     ("53300", Unavailable),  # too many connections
     ("55P03", Unavailable),  # lock not available
