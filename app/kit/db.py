@@ -368,7 +368,10 @@ class Database:
         for side in others:
             with suppress(Unavailable):
                 return self._persist(
-                    side, lambda: self._read_once(side, work, at_least), attempts=2, reading=True  # noqa: B023
+                    side,
+                    lambda: self._read_once(side, work, at_least),
+                    attempts=2,
+                    reading=True,  # noqa: B023
                 )
         return self._persist(last, lambda: self._read_once(last, work, at_least), reading=True)
 
@@ -402,9 +405,7 @@ class Database:
             raise DryRun(result)
         return result
 
-    def _persist(
-        self, side: Side, attempt: Callable[[], T], *, attempts: int = ATTEMPTS, reading: bool = False
-    ) -> T:
+    def _persist(self, side: Side, attempt: Callable[[], T], *, attempts: int = ATTEMPTS, reading: bool = False) -> T:
         """Repeat the whole unit of work while another writer, or a restart of the database, gets in its way. A constraint
         that is violated is tried once more: by then what holds the place is there to be seen."""
         violations = 0
