@@ -28,7 +28,7 @@ from tests.conftest import Server, authorized
 from tests.support import waiting
 from tests.support.wire import KEY
 
-SECONDS = 30
+SECONDS = 60
 until = partial(waiting.until, seconds=SECONDS)
 
 

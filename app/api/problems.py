@@ -92,8 +92,8 @@ TYPES: dict[str, ProblemType] = {
         ProblemType("internal-error", 500, "An error of the registry",
             "Not the request's fault. The `error_id` finds it in the server's log. The write was not stored."),
         ProblemType("insufficient-storage", 507, "No room left",
-            "The disk of the database is full. Nothing was changed; reading goes on. Writes succeed again by themselves as soon "
-            "as the operator has made room: try again after Retry-After seconds."),
+            "The disk of the database is full. Nothing was changed; reading goes on. As soon as the operator has made room, "
+            "writes succeed again by themselves: try again after Retry-After seconds."),
         ProblemType("unavailable", 503, "The database does not answer",
             "Try again after Retry-After seconds. Nothing was changed by this request, unless it was lost while being stored; "
             "reading the record tells."),

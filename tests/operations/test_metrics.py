@@ -13,7 +13,6 @@ from time import perf_counter
 from uuid import uuid4
 
 import httpx
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.kit.db import Database
