@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
@@ -367,12 +368,8 @@ class Database:
         *others, last = self._sides(primary=primary)
         for side in others:
             with suppress(Unavailable):
-                return self._persist(
-                    side,
-                    lambda: self._read_once(side, work, at_least),
-                    attempts=2,
-                    reading=True,  # noqa: B023
-                )
+                once = partial(self._read_once, side, work, at_least)
+                return self._persist(side, once, attempts=2, reading=True)
         return self._persist(last, lambda: self._read_once(last, work, at_least), reading=True)
 
     def write(self, work: Work[T], author: Author, *, dry_run: bool = False) -> T:

@@ -307,8 +307,12 @@ def test_r9_a_database_that_hangs_is_answered_for_and_nothing_stays_behind(
     nothing_is_lost(database, load)
     until(lambda: checked_out(database) == 0)
     until(lambda: idle(own) and ours() <= before + POOL)  # those that serve stay
-    proof.measure(f"the longest wait for an answer, the line {trouble} for {seconds} s", load.slowest, "s", at_most=HUNG)
-    proof.measure(f"until the pool is idle again, the line {trouble}", time.monotonic() - released, "s", at_most=RELEASED)
+    proof.measure(
+        f"the longest wait for an answer, the line {trouble} for {seconds} s", load.slowest, "s", at_most=HUNG
+    )
+    proof.measure(
+        f"until the pool is idle again, the line {trouble}", time.monotonic() - released, "s", at_most=RELEASED
+    )
 
 
 @pytest.mark.proves("R9", database="postgresql")

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +97,10 @@ def disk(server: Server, request: pytest.FixtureRequest) -> Iterator[tuple[Path,
 def fill(place: Path) -> Path:
     """Take all the room that is left."""
     ballast = place / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while file.write(b"x" * BALLAST):
-                pass
-        except OSError:
-            return ballast
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * BALLAST)
+    return ballast
 
 
 @pytest.mark.proves("R5")
