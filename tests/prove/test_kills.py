@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Server
 from tests.support import ledgers, servers
 from tests.support.ledgers import Books
-from tests.support.processes import FORKING, forked, kill, on_linux, workers
+from tests.support.processes import FORKING, kill, on_linux, workers, writing
 from tests.support.proofs import Proof
 from tests.support.servers import Postgres
 from tests.support.waiting import until
@@ -44,8 +44,8 @@ def test_a_worker_that_is_killed_takes_no_acknowledged_write_with_it_and_leaves_
         for _ in range(MOST_IN_VAIN * rounds):
 
             def strike() -> None:
-                until(lambda: forked(process.pid))
-                kill(drawn.choice(forked(process.pid)))
+                until(lambda: writing(process.pid))
+                kill(drawn.choice(writing(process.pid)))
 
             done += written_until_cut(books, client.base_url.port or 80, drawn, strike)
             books.examine()

@@ -14,13 +14,17 @@ on_linux = pytest.mark.skipif(
 )
 
 
+def children(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
 def workers(supervisor: int) -> list[int]:
     """The workers of a server: its children that run this program (another one of Python's tracks what they share)."""
     found = []
-    for child in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split():
+    for child in children(supervisor):
         with suppress(OSError):  # it has ended meanwhile
             if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(int(child))
+                found.append(child)
     return found
 
 
@@ -75,12 +79,11 @@ while True:
 in a tenth of a second, so that two hundred of them can be killed while one looks on."""
 
 
-def forked(supervisor: int) -> list[int]:
-    """Its workers that have taken on work: they have a thread that serves, one that reads and one that writes or watches."""
-    found = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+def writing(supervisor: int) -> list[int]:
+    """Its workers that have written: they have a thread that serves, one that reads and one that writes or watches."""
     busy = []
-    for child in found:
+    for child in children(supervisor):
         with suppress(OSError):
-            if threads(int(child)) >= 3:
-                busy.append(int(child))
+            if threads(child) >= 3:
+                busy.append(child)
     return busy
