@@ -212,28 +212,6 @@ def test_every_constraint_and_index_has_a_name_of_its_own_choice(server: Server)
     engine.dispose()
 
 
-def test_ten_processes_migrate_and_seed_at_once(server: Server) -> None:
-    url = server.fresh("blank")
-    migrating = [concord(url, "migrate") for _ in range(10)]
-    assert [process.wait(120) for process in migrating] == [0] * 10
-    for process in migrating:
-        process.communicate()
-    assert revision(url) == HEAD
-    assert contents(url)["clock"] == [(1, 0)]
-    seeding = [concord(url, "seed") for _ in range(10)]
-    said = [process.communicate(timeout=120)[0] for process in seeding]
-    assert [process.returncode for process in seeding] == [0] * 10
-    total = len(documents.read_folder(SEED, RESOURCES))
-    assert sorted(said) == sorted(
-        [f"Seed: {total} created, 0 changed, 0 unchanged, 0 kept.\n"]
-        + [f"Seed: 0 created, 0 changed, {total} unchanged, 0 kept.\n"] * 9
-    )
-    after = contents(url)
-    assert after["clock"] == [(1, total)]
-    assert len(after["revision"]) == total
-    assert dangling(url) == []
-
-
 def test_a_newer_database_is_refused_and_left_alone(server: Server) -> None:
     url = server.fresh("seeded")
     execute(url, "UPDATE alembic_version SET version_num = '20990101_later'")

@@ -35,7 +35,7 @@ EXAMPLE_META = {
 EVERYWHERE = ("too-many-requests", "overloaded", "timed-out")
 """What the edge may answer to anything. (What else it refuses, 408, 414, 421 and 431, no client meets that reads this.)"""
 READ = ("malformed-request", "unauthenticated", "invalid", "internal-error", "unavailable", *EVERYWHERE)
-WRITE = (*READ, "forbidden", "read-only")
+WRITE = (*READ, "forbidden", "read-only", "insufficient-storage")
 CONDITIONAL_WRITE = (*WRITE, "conflict", "gone", "precondition-failed", "precondition-required")
 BODY = ("body-too-large", "unsupported-media-type")
 
@@ -54,7 +54,7 @@ RATE_LIMIT = {
     },
     "RateLimit-Policy": {"description": 'What is allowed: `"default";q=1200;w=60`.', "schema": {"type": "string"}},
 }  # fmt: skip
-HEADERS: Mapping[int, Mapping[str, Any]] = {429: RETRY_AFTER | RATE_LIMIT, 503: RETRY_AFTER}
+HEADERS: Mapping[int, Mapping[str, Any]] = {429: RETRY_AFTER | RATE_LIMIT, 503: RETRY_AFTER, 507: RETRY_AFTER}
 LINK = {"Link": {"description": 'The next page, `rel="next"` (RFC 8288).', "schema": {"type": "string"}}}
 
 IF_MATCH = {

@@ -91,6 +91,9 @@ TYPES: dict[str, ProblemType] = {
             "There are more of them, or they are longer, than this registry reads."),
         ProblemType("internal-error", 500, "An error of the registry",
             "Not the request's fault. The `error_id` finds it in the server's log. The write was not stored."),
+        ProblemType("insufficient-storage", 507, "No room left",
+            "The disk of the database is full. Nothing was changed; reading goes on. As soon as the operator has made room, "
+            "writes succeed again by themselves: try again after Retry-After seconds."),
         ProblemType("unavailable", 503, "The database does not answer",
             "Try again after Retry-After seconds. Nothing was changed by this request, unless it was lost while being stored; "
             "reading the record tells."),
@@ -129,6 +132,7 @@ MAPPING: dict[type[RegistryError], str] = {
     errors.ReadOnly: "read-only",
     errors.NotReady: "not-ready",
     errors.Unavailable: "unavailable",
+    errors.Full: "insufficient-storage",
     errors.IssuerUnavailable: "issuer-unavailable",
 }
 _OF_STATUS = {row.status: slug for slug, row in reversed(TYPES.items())}
@@ -137,6 +141,7 @@ _HEADERS = {
     for slug, after in (
         ("request-outstanding", "1"),
         ("unavailable", "1"),
+        ("insufficient-storage", "60"),
         ("overloaded", "1"),
         ("timed-out", "5"),
         ("read-only", "60"),

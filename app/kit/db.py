@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
@@ -30,7 +31,7 @@ from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped
 
 from app.kit import edtf
 from app.kit.engines import READ_ONLY
-from app.kit.errors import Again, Conflict, Forbidden, Invalid, Unavailable
+from app.kit.errors import Again, Conflict, Forbidden, Full, Invalid, Unavailable
 from app.kit.probes import Coalesced, FileProbe, Probe, ServerProbe
 from app.kit.replicas import Replica
 from app.kit.sides import Side, Watch
@@ -324,6 +325,8 @@ PATIENCE, WRITERS_PATIENCE = 2.7, 5.0
 """Seconds after which who waits is sent away: from the queue for a connection, and from that of SQLite's one writer."""
 SILENT = "The database does not answer at the moment. Nothing was changed by this request."
 NO_WRITES = "The database takes no writes at the moment. Nothing was changed by this request."
+NO_ROOM = "The disk of the database is full. Nothing was changed by this request."
+UNCERTAIN = "The database failed while storing. Read the record before you send this again."
 
 
 NOBODY = Author("nobody")
@@ -391,12 +394,13 @@ class Database:
         *others, last = self._sides(primary=primary)
         for side in others:
             with suppress(Unavailable):
-                return self._persist(side, lambda: self._read_once(side, work, at_least, alone), attempts=2)  # noqa: B023
-        return self._persist(last, lambda: self._read_once(last, work, at_least, alone))
+                once = partial(self._read_once, side, work, at_least, alone)
+                return self._persist(side, once, attempts=2, reading=True)
+        return self._persist(last, lambda: self._read_once(last, work, at_least, alone), reading=True)
 
     def write(self, work: Work[T], author: Author, *, dry_run: bool = False) -> T:
         """Run `work`, seal and commit; on return it is durable. With `dry_run` all of it runs and nothing stays.
-        Raises what `work` raises, Conflict for a constraint that no rule foresaw, Unavailable."""
+        Raises what `work` raises, Conflict for a constraint that no rule foresaw, Full, Unavailable."""
         return self._persist(self.primary, lambda: self._write_once(work, author, dry_run=dry_run))
 
     def _read_once(self, side: Side, work: Work[T], at_least: int, alone: bool) -> T:  # noqa: FBT001
@@ -427,7 +431,7 @@ class Database:
             raise DryRun(result)
         return result
 
-    def _persist(self, side: Side, attempt: Callable[[], T], *, attempts: int = ATTEMPTS) -> T:
+    def _persist(self, side: Side, attempt: Callable[[], T], *, attempts: int = ATTEMPTS, reading: bool = False) -> T:
         """Repeat the whole unit of work while another writer, or a restart of the database, gets in its way. A constraint
         that is violated is tried once more: by then what holds the place is there to be seen."""
         violations = 0
@@ -440,7 +444,7 @@ class Database:
                 violations += isinstance(error, exc.IntegrityError)
                 if turn == attempts or not is_passing(error) or violations > 1:
                     side.failed(error)
-                    raise refusal(error) from error
+                    raise refusal(error, reading=reading) from error
                 time.sleep(random.uniform(0, 0.01) * 2**turn)  # noqa: S311
         raise AssertionError("unreachable")
 
@@ -521,7 +525,20 @@ def is_busy(error: exc.DBAPIError) -> bool:
 def is_ours(error: Exception) -> bool:
     """Whether SQLite could not make sense of a statement: a fault of this program or of the schema, which waiting will
     not mend. (SQLITE_ERROR; psycopg has a class of its own for these.)"""
-    return getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+    return _sqlite_code(error) == sqlite3.SQLITE_ERROR
+
+
+def is_full(error: exc.DBAPIError) -> bool:
+    """Whether there is no room for what was to be stored."""
+    return getattr(error.orig, "sqlstate", None) == _DISK_FULL or _sqlite_code(error) in _NO_ROOM
+
+
+_DISK_FULL = "53100"
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)  # the file or its log, and the index of the log
+
+
+def _sqlite_code(error: Exception) -> int:
+    return getattr(getattr(error, "orig", None), "sqlite_errorcode", sqlite3.SQLITE_OK)
 
 
 def _lost_in_commit(error: exc.DBAPIError) -> bool:
@@ -529,14 +546,24 @@ def _lost_in_commit(error: exc.DBAPIError) -> bool:
     return error.statement is None
 
 
-def refusal(error: Exception) -> Exception:
+def _is_uncertain(error: exc.DBAPIError) -> bool:
+    """Whether a COMMIT failed that may have been stored all the same: the line was lost on the way, or SQLite has written
+    its log and could not make the disk confirm it. The next write goes over that place of the log; but who opens the file
+    after a crash would find the transaction there, complete."""
+    failed = error.connection_invalidated or _sqlite_code(error) & 0xFF == sqlite3.SQLITE_IOERR
+    return _lost_in_commit(error) and failed
+
+
+def refusal(error: Exception, *, reading: bool = False) -> Exception:
     """The registry's own word for a database error that stayed."""
     if isinstance(error, exc.IntegrityError):
         return Conflict("The record contradicts another one that was written at the same time.")
     if isinstance(error, exc.DataError):
         return Invalid("A value is not one that the database can hold.")
-    if isinstance(error, exc.DBAPIError) and error.connection_invalidated and _lost_in_commit(error):
-        return Unavailable("The database went away while storing. Read the record before you send this again.")
+    if isinstance(error, exc.DBAPIError) and is_full(error):  # a reading only wanted to sort
+        return Unavailable(SILENT) if reading else Full(NO_ROOM)
+    if isinstance(error, exc.DBAPIError) and _is_uncertain(error):
+        return Unavailable(UNCERTAIN)
     if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
         return Unavailable(NO_WRITES if getattr(error.orig, "sqlstate", None) == READ_ONLY else SILENT)
     if isinstance(error, Again | exc.TimeoutError | exc.OperationalError | exc.InterfaceError) and not is_ours(error):

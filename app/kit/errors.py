@@ -100,6 +100,10 @@ class Unavailable(RegistryError):
     """The database does not answer, or not in time: try again later."""
 
 
+class Full(Unavailable):
+    """The database has no room for what was to be stored: somebody has to make some."""
+
+
 class Busy(Unavailable):
     """Too much is going on at once: this is refused before anything is done."""
 

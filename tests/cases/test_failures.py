@@ -49,6 +49,7 @@ from tests.support.builders import (
     review,
     source,
 )
+from tests.support.proofs import Proof
 from tests.support.waiting import until
 from tests.support.wire import AUTHORIZED, JSON, Wire
 from tests.test_cli import served
@@ -149,13 +150,17 @@ def checked_out(database: Database) -> int:
 
 GRACE = 10.0
 WAITING, WRITERS = 8, 4
-ROUNDS = int(os.environ.get("ROUNDS", "2"))
-"""R12 asks for 50, which takes minutes."""
 
 
-@pytest.mark.parametrize("turn", range(1, ROUNDS + 1), ids="A50-{}".format)
-def test_a_stop_answers_every_request_that_was_taken_in_and_takes_no_other(server: Server, turn: int) -> None:
-    drawn = random.Random(turn)  # noqa: S311  # the same moments each time
+@pytest.mark.proves("A50")
+def test_a50_a_stop_answers_every_request_that_was_taken_in_and_takes_no_other(server: Server, proof: Proof) -> None:
+    stops = proof.rounds(1, 20)
+    for turn in range(stops):
+        stopped_with_requests_taken_in(server, random.Random(turn))  # noqa: S311  # the same moments each time
+    proof.count("stops with requests that were taken in half, all of them answered", stops)
+
+
+def stopped_with_requests_taken_in(server: Server, drawn: random.Random) -> None:
     url, over = server.fresh("empty"), threading.Event()
     answered: list[str] = []
     with (

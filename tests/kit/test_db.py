@@ -4,6 +4,7 @@ read sees one state, a write is there as a whole or not at all, and nobody is to
 from __future__ import annotations
 
 import itertools
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from app.kit.revisions import Action
 from app.registry.organizations import Organization, OrganizationName
 from tests.conftest import TESTER, Server
 from tests.support import waiting
+from tests.support.proofs import Proof
 
 LONG = 10.0
 """Seconds after which a test gives up waiting for something that takes milliseconds."""
@@ -522,14 +524,55 @@ def test_a_commit_that_fails_never_answers_success(doomed: Database, way: Way) -
     assert state(doomed) == before
 
 
+HOME = "/v1/organizations"
+NEW = {"name": "Uncommitted", "kind": "other"}
+REQUESTS: dict[str, Callable[[httpx.Client], httpx.Response]] = {
+    "create": lambda client: client.post(HOME, json=NEW),
+    "put": lambda client: client.put(f"{HOME}/uncommitted", json=NEW, headers={"If-None-Match": "*"}),
+    "batch": lambda client: client.post(
+        "/v1/batch", json={"operations": [{"verb": "create", "noun": "organizations", "body": NEW}]}
+    ),
+    "import": lambda client: client.post(
+        "/v1/import?noun=organizations", content=json.dumps(NEW), headers={"Content-Type": "application/x-ndjson"}
+    ),
+    "sent again": lambda client: client.post(HOME, json=NEW, headers={"Idempotency-Key": "once"}),
+}
+"""Every way to write an organization."""
+
+
+@pytest.mark.proves("R23")
 @pytest.mark.usefixtures("impatient")
-def test_a_commit_that_fails_never_answers_2xx(client: httpx.Client, doomed: Database) -> None:
-    before = state(doomed)
-    answer = client.post("/v1/organizations", json={"name": "Uncommitted", "kind": "other"})
-    assert answer.status_code in (409, 500, 503)
-    assert answer.headers["content-type"] == "application/problem+json"
+def test_a_commit_that_fails_never_answers_2xx(client: httpx.Client, doomed: Database, proof: Proof) -> None:
+    before, statuses = state(doomed), list[int]()
+    for turn in range(proof.rounds(10, 200)):
+        answer = [*REQUESTS.values()][turn % len(REQUESTS)](client)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.status_code in (409, 500, 503), answer.text
+        statuses.append(answer.status_code)
     assert state(doomed) == before
-    assert client.get("/v1/organizations").json()["items"] == []
+    assert client.get(HOME).json()["items"] == []
+    proof.count("COMMITs that were made to fail", len(statuses), at_least=proof.rounds(10, 200))
+    proof.count("of them answered 2xx", sum(status < 300 for status in statuses), at_most=0)
+
+
+@on_postgresql
+@pytest.mark.proves("R23", database="postgresql")
+@pytest.mark.usefixtures("impatient")
+def test_a_session_that_ends_in_its_commit_never_answers_2xx(
+    client: httpx.Client, doomed: Database, proof: Proof
+) -> None:
+    with doomed.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$"
+        )
+    before, ends = state(doomed), proof.rounds(5, 50)
+    for turn in range(ends):
+        answer = [*REQUESTS.values()][turn % len(REQUESTS)](client)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert "Read the record before you send this again" in answer.json()["detail"]
+    assert state(doomed) == before
+    proof.count("sessions ended in their COMMIT, none answered 2xx", ends)
 
 
 # --- SQLite's group commit --------------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from time import perf_counter
 from uuid import uuid4
 
 import httpx
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.kit.db import Database
@@ -21,6 +20,7 @@ from app.kit.errors import Busy
 from tests.conftest import Server
 from tests.operations.conftest import Open
 from tests.support.builders import organization
+from tests.support.processes import on_linux, workers
 from tests.test_cli import served, until
 
 STREAM = {"Accept": "text/event-stream"}
@@ -141,13 +141,7 @@ def test_metrics_answer_head_and_options_and_refuse_other_verbs(client: httpx.Cl
 # --- several workers --------------------------------------------------------------------------------------------------
 
 
-def children(process: int) -> list[int]:
-    """The workers of a server: its children that run this program (another one of Python's tracks what they share)."""
-    found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return [int(child) for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="a worker is found by what Linux says of processes")
+@on_linux
 def test_all_workers_are_told_together_also_when_one_dies(server: Server, tmp_path: Path) -> None:
     variables = {"TMPDIR": str(tmp_path)}
     with served(server.fresh("seeded"), "--no-seed", "--workers", "2", variables=variables) as (process, client):
@@ -161,7 +155,7 @@ def test_all_workers_are_told_together_also_when_one_dies(server: Server, tmp_pa
             lines = stream.iter_lines()
             next(lines)
             until(lambda: told(address, "sse_listeners") == 1)
-            dead = [child for child in children(process.pid) if holds_a_stream(child, folder)]
+            dead = [child for child in workers(process.pid) if holds_a_stream(child, folder)]
             assert len(dead) == 1
             os.kill(dead[0], signal.SIGKILL)
             until(lambda: told(address, "sse_listeners") == 0)

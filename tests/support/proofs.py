@@ -1,7 +1,7 @@
 """Proofs: tests that try to break the registry, in a short form with every run of the tests and in full with `make prove`.
 
-A proof asks for the fixture `proof`, is marked with what it proves (`@pytest.mark.proves("R4")`), and says what it counted and
-timed. `make prove` writes all of that into docs/reliability.md.
+A proof asks for the fixture `proof`, is marked with what it proves (`@pytest.mark.proves("R4")`; `database=` where it is about
+one kind alone), and says what it counted and timed. `make prove` writes all of that into docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Proof:
             raise ValueError('a proof says what it proves: @pytest.mark.proves("R4")')
         self._proves = str(marker.args[0])
         callspec = getattr(request.node, "callspec", None)
-        self._database = str(callspec.params.get("server", "")) if callspec is not None else ""
+        either = str(callspec.params.get("server", "")) if callspec is not None else ""
+        self._database = str(marker.kwargs.get("database", either))
 
     def rounds(self, short: int, full: int) -> int:
         """How often: `short` in `make test`, `full` in `make prove`."""

@@ -8,6 +8,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -70,10 +71,10 @@ class Postgres:
             cursor = session.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def registry(self, name: str = "registry") -> str:
-        """An empty registry in a new database, with the tests' key; its address."""
+    def registry(self, name: str = "registry", place: str = "") -> str:
+        """An empty registry in a new database (in a `place` of its own: TABLESPACE …), with the tests' key; its address."""
         self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        self.run(f"CREATE DATABASE {name}")
+        self.run(f"CREATE DATABASE {name} {place}")
         migrations.migrate(self.url(name), MIGRATIONS)
         admit_tests(self.url(name))
         return self.url(name)
@@ -148,8 +149,13 @@ def free_port() -> int:
     return port
 
 
+SLOW = 3.0
+"""Seconds that a message takes on a slow line: longer than anybody waits for one."""
+
+
 class Line:
-    """A TCP line to `port` of the loopback that a test may let fall silent: open, and nothing comes through."""
+    """A TCP line to `port` of the loopback that a test may let fall silent (open, and nothing comes through), make slow, or
+    cut."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -157,6 +163,7 @@ class Line:
         self.port: int = self._listening.getsockname()[1]
         self.through = threading.Event()
         self.through.set()
+        self.delay = 0.0
         self._pairs: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -174,13 +181,33 @@ class Line:
                 for end in select.select([near, far], [], [])[0]:
                     data = end.recv(65_536)
                     self.through.wait()
+                    if self.delay:
+                        time.sleep(self.delay)
                     if not data:
                         return
                     (far if end is near else near).sendall(data)
 
+    @contextmanager
+    def troubled(self, how: str) -> Iterator[None]:
+        """While the block runs the line is `silent` or `slow`."""
+        if how == "silent":
+            self.through.clear()
+        else:
+            self.delay = SLOW
+        try:
+            yield
+        finally:
+            self.through.set()
+            self.delay = 0.0
+
+    def cut(self) -> None:
+        """End every connection; new ones are taken."""
+        ends, self._pairs = self._pairs, []
+        for end in ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         self.through.set()
         self._listening.close()
-        for end in self._pairs:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        self.cut()
