@@ -38,7 +38,7 @@ from app.main import create_app
 from app.settings import MIGRATIONS, SEED, Settings
 from tests.support import proofs
 from tests.support.proofs import Proof
-from tests.support.wire import AUTHORIZED, KEY
+from tests.support.wire import AUTHORIZED, KEY, UNTRUSTING
 
 TESTER = Author("tester")
 
@@ -217,7 +217,7 @@ def http(app: FastAPI) -> Iterator[httpx.Client]:
 
 def authorized(port: int) -> httpx.Client:
     """A client of the server at `port` that may do anything."""
-    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, headers=AUTHORIZED)
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, headers=AUTHORIZED, verify=UNTRUSTING)
 
 
 @contextmanager

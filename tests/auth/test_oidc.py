@@ -484,7 +484,7 @@ def signed_on(app: FastAPI, client: httpx.Client, clock: Ticking, issuer: LocalI
     """A client without a key of a registry that trusts the issuer, at noon."""
     clock.now = NOW
     app.state.oidc = verifier(issuer)
-    with httpx.Client(base_url=client.base_url, timeout=30) as stranger:
+    with httpx.Client(base_url=client.base_url, timeout=30, verify=UNTRUSTING) as stranger:
         yield stranger
     app.state.oidc = None
 
