@@ -45,6 +45,7 @@ TESTER = Author("tester")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--prove", action="store_true", help="every proof in full, which takes long")
+    parser.addoption("--soak", type=float, default=300, help="how many seconds a server is used in that proof")
     parser.addoption("--figures", type=Path, help="the page into which proofs write what they counted and timed")
 
 

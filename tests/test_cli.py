@@ -63,8 +63,8 @@ def served(
     variables: Mapping[str, str] | None = None,
     **settings: str,
 ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    """`concord serve` (or another `program` in Python, or that of another `home`) on a free port of the loopback, as soon as it answers. What it says goes
-    to `log`."""
+    """`concord serve` (or another `program` in Python, or that of another `home`) on a free port of the loopback, as soon as it
+    answers. What it says goes to `log`."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, *program, "--port", str(port), *arguments]

@@ -197,7 +197,9 @@ def stored(url: str) -> dict[str, list[Row]]:
     return found
 
 
-def unequal(before: dict[str, list[Row]], after: dict[str, list[Row]], within: dict[str, list[Row]] | None = None) -> list[str]:
+def unequal(
+    before: dict[str, list[Row]], after: dict[str, list[Row]], within: dict[str, list[Row]] | None = None
+) -> list[str]:
     """The tables of both (and of `within`) whose rows are not the same, in the columns that all have."""
     found = []
     for table in before.keys() & after.keys() & (within or before).keys():
@@ -210,15 +212,13 @@ def unequal(before: dict[str, list[Row]], after: dict[str, list[Row]], within: d
 
 
 def _edit(database: Database) -> None:
-    """What people do: change, withdraw, bring back."""
-    organizations = next(resource for resource in RESOURCES if resource.plural == "organizations")
+    """What people do: change, and withdraw."""
+    organizations: Resource[Any] = next(resource for resource in RESOURCES if resource.plural == "organizations")
     for name in ("Names", "Renamed", "Named again"):
         database.write(partial(_change, organizations, {"name": name}), TESTER)
-    made = database.write(
-        lambda tx: records.create(tx, organizations, organizations.write.model_validate({"name": "Gone", "kind": "other"})),
-        TESTER,
-    )
-    database.write(lambda tx: records.withdraw(tx, organizations, str(made.id), records.ANYTHING), TESTER)
+    gone = organizations.write.model_validate({"name": "Gone", "kind": "other"})
+    made: records.Stored = database.write(lambda tx: records.create(tx, organizations, gone), TESTER)
+    database.write(lambda tx: records.withdraw(tx, organizations, made.slug, records.ANYTHING), TESTER)
 
 
 def test_a_seeded_registry_goes_down_to_nothing_and_can_be_seeded_anew(server: Server) -> None:

@@ -86,7 +86,9 @@ class Line:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        if not self._transport.is_closing():  # of several requests in a row uvicorn tells only the last that the client is gone
+        if (
+            not self._transport.is_closing()
+        ):  # of several requests in a row uvicorn tells only the last that the client is gone
             self.written += len(data)
             self._transport.write(data)
 
@@ -249,7 +251,9 @@ class Connection(HttpToolsProtocol):
 
     def _is_stuck(self, now: float) -> bool:
         """Whether the client has taken too little of what waits for it."""
-        if self.line.written == self._taken:  # as in most looks; the question below costs more than all the rest of them
+        if (
+            self.line.written == self._taken
+        ):  # as in most looks; the question below costs more than all the rest of them
             return False
         if self.line.get_write_buffer_size() == 0:
             self._stuck, self._taken = None, self.line.written

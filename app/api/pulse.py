@@ -1,7 +1,7 @@
 """The pulse: tells those who wait when the registry has been written to, by whichever process.
 
-One question a beat to the database for all who wait, and none while nobody does. What those who are told then ask alike is asked
-once. They are told a few at a time: ten thousand of them at once would keep the loop from everybody else.
+One question a beat to the database for all who wait, and none while nobody does. What those who are told ask alike is asked once,
+and they are told a few at a time: ten thousand of them at once would keep the loop from everybody else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOST = 200
 TOLD_AT_ONCE = 50
 """Between so many of them and the next, all others have their turn."""
 MOST_ANSWERS = 16
-"""So many are kept for those who ask the same. Who catches up from far back asks alone, and who has caught up asks as all do."""
+"""So many are kept for those who ask the same. Who catches up asks alone, and who has caught up asks as all do."""
 AT_WORK = 4
 """So many of those who wait have the database answer them at once: the others of its places are for requests."""
 
@@ -41,9 +41,9 @@ class Move:
         if self._is_told:
             return True
         loop = asyncio.get_running_loop()
-        waiting = loop.create_future()
+        waiting: asyncio.Future[bool] = loop.create_future()
         self._waiting[waiting] = None
-        end = loop.call_later(seconds, _settle, waiting, False)  # noqa: FBT003  # as `call_later` has it
+        end = loop.call_later(seconds, _settle, waiting, False)
         try:
             return await waiting
         finally:
@@ -81,7 +81,7 @@ class Move:
     def _wake(self, most: int) -> None:
         for waiting in list(islice(self._waiting, most)):
             del self._waiting[waiting]
-            _settle(waiting, True)  # noqa: FBT003
+            _settle(waiting, True)
 
 
 def _settle(waiting: asyncio.Future[bool], moved: bool) -> None:  # noqa: FBT001

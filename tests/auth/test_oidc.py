@@ -34,6 +34,7 @@ from app.settings import SIGNATURES, Settings
 from tests.conftest import TESTER, Ticking
 from tests.support.answers import problem
 from tests.support.issuers import DISCOVERY, JWKS, NOON, LocalIssuer, issuing, jwk, private_key
+from tests.support.wire import UNTRUSTING
 
 NOW = datetime.fromtimestamp(NOON + 1, UTC)
 ROLES = {"registry-admins": Role.admin, "registry-editors": Role.editor, "registry-reviewers": Role.reviewer}

@@ -1,4 +1,4 @@
-"""Ten thousand clients listen to the changes of one worker: within a stated memory, told within a second or two, in nobody's way."""
+"""Ten thousand clients listen to the changes of one worker: in a stated memory, told within seconds, in nobody's way."""
 
 from __future__ import annotations
 
@@ -56,6 +56,8 @@ def test_ten_thousand_listeners_hear_of_each_write_and_keep_nobody_waiting(serve
         proof.count("streams that broke", len(crowd.closed), at_most=0)
 
         process.terminate()
-        proof.measure("until all are closed at a stop", crowd.until(lambda: len(crowd.closed) == clients, 30), "s", at_most=8)
+        proof.measure(
+            "until all are closed at a stop", crowd.until(lambda: len(crowd.closed) == clients, 30), "s", at_most=8
+        )
         assert crowd.count(b"0\r\n\r\n") == clients, "a stream that ends says so"
         assert process.wait(20) == 0

@@ -22,8 +22,10 @@ HURRIED = {"head_seconds": 1, "stall_seconds": 2, "linger_seconds": 0.3, "beat":
 """The short form is run on a server with a tenth of the usual patience."""
 KEYED = f"Authorization: Bearer {KEY}\r\n".encode()
 HEADERS = b"GET /v1/organizations HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
-BODY = b"POST /v1/organizations HTTP/1.1\r\nHost: 127.0.0.1\r\n" + KEYED + (
-    b"Content-Type: application/json\r\nContent-Length: 5000\r\n\r\n{"
+BODY = (
+    b"POST /v1/organizations HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    + KEYED
+    + (b"Content-Type: application/json\r\nContent-Length: 5000\r\n\r\n{")
 )
 LONG = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 BEGIN = b"HTTP/1.1 200 OK\r\n"

@@ -1,7 +1,7 @@
 """A new version takes the place of the last one: the schema is brought forward while that one still answers.
 
-The last version is the program as it was before the newest migration came in, taken out of the history of this repository and run
-with the libraries of today.
+The last version is the program as it was before the newest migration came in, taken out of the history of this repository, and
+run with the libraries of today.
 """
 
 from __future__ import annotations
@@ -48,12 +48,18 @@ def git(*arguments: str) -> bytes:
 def last_version() -> bytes:
     """The program before the newest migration, as an archive. Skips the test where nobody knows it any more."""
     newest = MIGRATIONS / "versions"
-    (path,) = (file for file in newest.glob("*.py") if f"revision = '{migrations.head(MIGRATIONS)}'" in file.read_text())
+    (path,) = (
+        file for file in newest.glob("*.py") if f"revision = '{migrations.head(MIGRATIONS)}'" in file.read_text()
+    )
     try:
-        came = git("log", "-1", "--first-parent", "-m", "--diff-filter=A", "--format=%H", "--", str(path)).decode().strip()
+        came = (
+            git("log", "-1", "--first-parent", "-m", "--diff-filter=A", "--format=%H", "--", str(path)).decode().strip()
+        )
         return git("archive", f"{came}^1", "app", "migrations", "seed", "pyproject.toml")
     except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"NOT TESTED: the history of this repository does not reach before {path.name} ({type(error).__name__})")
+        pytest.skip(
+            f"NOT TESTED: the history of this repository does not reach before {path.name} ({type(error).__name__})"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -67,44 +73,47 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Load:
-    """What clients of the last version were answered while the schema changed under it."""
+    """Some clients of the last version read the same again and again, one writes: and what they were answered."""
 
+    port: int
+    before: Mapping[str, bytes]
     reads: Counter[int] = field(default_factory=Counter)
     writes: Counter[int] = field(default_factory=Counter)
     changed: int = 0
     stored: list[Json] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def read(self) -> None:
+        with authorized(self.port) as client:
+            for path in itertools.cycle(READ):
+                answer = client.get(path)
+                self.reads[answer.status_code] += 1
+                self.changed += answer.content != self.before[path]
+                if self.over.is_set():
+                    return
+
+    def write(self) -> None:
+        with authorized(self.port) as client:
+            for number in itertools.count():
+                answer = client.post(
+                    "/v1/organizations", json={"name": f"Written by the old {number}", "kind": "other"}
+                )
+                self.writes[answer.status_code] += 1
+                if answer.status_code == 201:
+                    self.stored.append(answer.json())
+                if self.over.wait(0.05):
+                    return
 
 
 @contextmanager
 def loaded(port: int, before: Mapping[str, bytes]) -> Iterator[Load]:
-    """Some read the same again and again, one writes."""
-    load, over = Load(), threading.Event()
-
-    def read() -> None:
-        with authorized(port) as client:
-            for path in itertools.cycle(READ):
-                answer = client.get(path)
-                load.reads[answer.status_code] += 1
-                load.changed += answer.content != before[path]
-                if over.is_set():
-                    return
-
-    def write() -> None:
-        with authorized(port) as client:
-            for number in itertools.count():
-                answer = client.post("/v1/organizations", json={"name": f"Written by the old {number}", "kind": "other"})
-                load.writes[answer.status_code] += 1
-                if answer.status_code == 201:
-                    load.stored.append(answer.json())
-                if over.wait(0.05):
-                    return
-
+    load = Load(port, before)
     with ThreadPoolExecutor(READERS + 1) as threads:
-        working = [threads.submit(read) for _ in range(READERS)] + [threads.submit(write)]
+        working = [threads.submit(load.read) for _ in range(READERS)] + [threads.submit(load.write)]
         try:
             yield load
         finally:
-            over.set()
+            load.over.set()
     for each in working:
         each.result()
 
@@ -145,10 +154,10 @@ def test_the_last_version_answers_on_while_the_schema_is_brought_forward_and_not
             edit(client)
             before = {path: client.get(path).content for path in READ}
             with loaded(client.base_url.port or 0, before) as load:
-                until(lambda: load.reads.total() >= READS)  # noqa: B023  # at once
+                until(lambda: load.reads.total() >= READS)
                 assert run("migrate", database_url=url).returncode == 0
                 so_far = load.reads.total()
-                until(lambda: load.reads.total() >= so_far + READS)  # noqa: B023
+                until(lambda: load.reads.total() >= so_far + READS)
                 assert client.get("/readyz").status_code == 503, "it says that its time is over"
             assert set(load.reads) == {200}
             assert set(load.writes) <= {201, 503}

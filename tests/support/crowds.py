@@ -72,7 +72,7 @@ class Crowd:
         return self._tails[connection]
 
     def until(self, condition: Callable[[], bool], seconds: float) -> float:
-        """Take what arrives until `condition` holds; returns after how many seconds. Raises AssertionError where it never does."""
+        """Take what arrives until `condition` holds; returns after how many seconds. Raises AssertionError if never."""
         began = time.monotonic()
         while not condition():
             assert time.monotonic() - began < seconds, "it never came to that"

@@ -13,6 +13,12 @@ KNOWN = Path("/proc/self/smaps_rollup").exists()
 """Whether this system tells it as Linux does."""
 
 
+def anonymous(pid: int) -> int:
+    """Bytes of memory that are the process's own. What it maps of files is the system's to take back, and is not counted."""
+    rows = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(row.split()[1]) * 1_024 for row in rows if row.startswith("RssAnon:"))
+
+
 def memory(pid: int) -> int:
     """Bytes of memory that are the process's own, and its share of what it has in common with others (PSS)."""
     rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
