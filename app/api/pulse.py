@@ -1,7 +1,7 @@
 """The pulse: tells those who wait when the registry has been written to, by whichever process.
 
-One question a beat to the database for all who wait, and none while nobody does. What those who are told ask alike is asked once,
-and they are told a few at a time: ten thousand of them at once would keep the loop from everybody else.
+One question a beat to the database for all who wait, and none while nobody does. What all who are told ask is asked once, and
+they are told a few at a time: ten thousand of them at once would keep the loop from everybody else.
 """
 
 from __future__ import annotations

@@ -143,32 +143,38 @@ def differing(before: Mapping[str, Json], after: Mapping[str, Json]) -> int:
     return sum(after.get(name, {}) != after.get(name, {}) | old for name, old in before.items())
 
 
+def upgrade(url: str, old: Path) -> tuple[Load, int]:
+    """Bring the registry at `url` to the newest schema under the load of the last version: that load, and how many
+    records and changes the new version shows otherwise."""
+    with served(url, home=old) as (_, client):
+        edit(client)
+        before = {path: client.get(path).content for path in READ}
+        with loaded(client.base_url.port or 0, before) as load:
+            until(lambda: load.reads.total() >= READS)
+            assert run("migrate", database_url=url).returncode == 0
+            so_far = load.reads.total()
+            until(lambda: load.reads.total() >= so_far + READS)
+            assert client.get("/readyz").status_code == 503, "it says that its time is over"
+        last = contents(client)
+    with served(url, "--no-migrate", "--no-seed") as (_, client):
+        otherwise = differing(last, contents(client))
+        otherwise += sum(client.get(f"/v1/organizations/{made['slug']}").json() != made for made in load.stored)
+    return load, otherwise
+
+
 @pytest.mark.proves("upgrade")
 def test_the_last_version_answers_on_while_the_schema_is_brought_forward_and_nothing_is_lost(
     server: Server, proof: Proof, old: Path
 ) -> None:
-    reads, changed, writes, refused, otherwise = 0, 0, 0, 0, 0
-    for _ in range(proof.rounds(1, 10)):
-        url = server.fresh("blank")
-        with served(url, home=old) as (_, client):
-            edit(client)
-            before = {path: client.get(path).content for path in READ}
-            with loaded(client.base_url.port or 0, before) as load:
-                until(lambda: load.reads.total() >= READS)
-                assert run("migrate", database_url=url).returncode == 0
-                so_far = load.reads.total()
-                until(lambda: load.reads.total() >= so_far + READS)
-                assert client.get("/readyz").status_code == 503, "it says that its time is over"
-            assert set(load.reads) == {200}
-            assert set(load.writes) <= {201, 503}
-            last = contents(client)
-        with served(url, "--no-migrate", "--no-seed") as (_, client):
-            otherwise += differing(last, contents(client))
-            otherwise += sum(client.get(f"/v1/organizations/{made['slug']}").json() != made for made in load.stored)
-        reads, changed = reads + load.reads.total(), changed + load.changed
-        writes, refused = writes + load.writes.total(), refused + load.writes[503]
-    proof.count("reads of the last version while the schema changes", reads, at_least=2 * READS)
-    proof.count("reads of it that were answered otherwise than before", changed, at_most=0)
-    proof.count("writes of the last version while the schema changes", writes, at_least=1)
-    proof.count("writes of it that were refused", refused, at_most=0)
+    upgrades = [upgrade(server.fresh("blank"), old) for _ in range(proof.rounds(1, 10))]
+    loads, otherwise = [load for load, _ in upgrades], sum(number for _, number in upgrades)
+    reads = sum((load.reads for load in loads), Counter[int]())
+    writes = sum((load.writes for load in loads), Counter[int]())
+    assert reads.keys() == {200}
+    assert writes.keys() <= {201, 503}
+    proof.count("upgrades under load", len(upgrades), at_least=1)
+    proof.count("reads of the last version while the schema changes", reads.total(), at_least=2 * READS)
+    proof.count("of which were answered otherwise than before", sum(load.changed for load in loads), at_most=0)
+    proof.count("writes of the last version while the schema changes", writes.total(), at_least=1)
+    proof.count("writes of the last version that were refused", writes[503], at_most=0)
     proof.count("records and changes that the new version shows otherwise", otherwise, at_most=0)
