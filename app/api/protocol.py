@@ -86,11 +86,11 @@ class Line:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        if (
-            not self._transport.is_closing()
-        ):  # of several requests in a row uvicorn tells only the last that the client is gone
-            self.written += len(data)
-            self._transport.write(data)
+        # Of several requests in a row uvicorn tells only the last that the client is gone.
+        if self._transport.is_closing():
+            return
+        self.written += len(data)
+        self._transport.write(data)
 
     @property
     def taken(self) -> int:
@@ -124,7 +124,7 @@ class Connection(HttpToolsProtocol):
         self._got = 0  # bytes of the body since then
         self._around = 0  # bytes since the phase began, or since the last one of a body
         self._stuck: tuple[float, int] | None = None  # since when bytes wait for the client; what it had taken then
-        self._taken = 0  # all bytes that were written when none waited
+        self._settled = 0  # all bytes that had been written when none waited last
 
     # -- what asyncio says --
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -251,12 +251,10 @@ class Connection(HttpToolsProtocol):
 
     def _is_stuck(self, now: float) -> bool:
         """Whether the client has taken too little of what waits for it."""
-        if (
-            self.line.written == self._taken
-        ):  # as in most looks; the question below costs more than all the rest of them
+        if self.line.written == self._settled:  # as at most looks; to ask the transport costs more than all the rest
             return False
         if self.line.get_write_buffer_size() == 0:
-            self._stuck, self._taken = None, self.line.written
+            self._stuck, self._settled = None, self.line.written
         elif self._stuck is None:
             self._stuck = now, self.line.taken
         else:
