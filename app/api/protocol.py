@@ -71,6 +71,8 @@ class Phase(Enum):
     END = "the client's hanging up"
 
 
+QUIET = 5
+"""Beats until the next look at a connection on which nothing moves while we work: at most streams, most of the time."""
 FRAMING = (b"content-length", b"transfer-encoding")
 
 
@@ -237,7 +239,8 @@ class Connection(HttpToolsProtocol):
 
     def _look(self) -> None:
         """Every beat: is this connection still worth its place?"""
-        self._watch = self.loop.call_later(self._patience.beat, self._look)
+        beats = QUIET if self.phase is Phase.NOTHING and self.line.written == self._settled else 1
+        self._watch = self.loop.call_later(beats * self._patience.beat, self._look)
         now = self.loop.time()
         if self._is_stuck(now):
             log.info("%s is cut off: it does not take its answer", self._who)

@@ -13,6 +13,7 @@ from tests.test_cli import served
 
 ARRIVALS = 200
 """So many come at once: a client library waits for its answer before it opens more."""
+BUSY = b"HTTP/1.1 503 "
 LINUX = pytest.mark.skipif(not processes.KNOWN, reason="NOT TESTED: this system does not tell what a process uses")
 
 
@@ -30,13 +31,15 @@ def test_ten_thousand_listeners_hear_of_each_write_and_keep_nobody_waiting(serve
     room = {"max_listeners": str(clients), "rate_limit": "0"}
     with served(server.fresh("seeded"), "--no-seed", **room) as (process, client), Crowd(client.base_url.port) as crowd:  # type: ignore[arg-type]
         newest = client.get("/v1/changes?limit=1").headers["registry-sequence"]
-        before = processes.memory(process.pid)
+        before, refused = processes.memory(process.pid), 0
         while len(crowd) < clients:
-            for _ in range(ARRIVALS):
+            for _ in range(min(ARRIVALS, clients - len(crowd))):
                 crowd.join(listen(newest))
-            crowd.until(lambda: crowd.count(b"retry:") == len(crowd), 60)
+            crowd.until(lambda: crowd.count(b"\nretry: ") + crowd.count(BUSY) == len(crowd), 120)
+            refused += crowd.leave(BUSY)  # they come again, as they were told
         each = (processes.memory(process.pid) - before) / clients
         proof.count("clients that listen to one worker", len(crowd) - len(crowd.closed), at_least=clients)
+        proof.count("clients that were told to come again before they could listen", refused)
         proof.measure("memory of a client that listens", each / 1_024, "KiB", at_most=48)
         assert client.get("/v1/changes", headers={"Accept": "text/event-stream"}).status_code == 503
 

@@ -57,6 +57,17 @@ class Crowd:
         self._tails[connection] = b""
         return connection
 
+    def leave(self, text: bytes) -> int:
+        """Those who have heard this go; how many that were."""
+        gone = [connection for connection, tail in self._tails.items() if text in tail]
+        for connection in gone:
+            if connection not in self.closed:
+                self._selector.unregister(connection)
+            self.closed.discard(connection)
+            del self._tails[connection]
+            connection.close()
+        return len(gone)
+
     def say(self, piece: bytes) -> None:
         """All that are still there send this."""
         for connection in self._tails.keys() - self.closed:
