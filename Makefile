@@ -4,6 +4,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 CLIENTS := tests/clients
+# More of them than there are processors: a test that starts a server waits more than it works.
+WORKERS ?= 4
 
 .PHONY: serve test containers prove bench lint lock clean
 
@@ -11,7 +13,7 @@ serve: .venv/serve  ## migrate, seed and serve at http://127.0.0.1:8000
 	$(BIN)/concord serve
 
 test: lint .venv/node  ## everything, on SQLite and on PostgreSQL
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 containers: .venv/test  ## build the image without an engine, and run it; as root: apt-get install buildah debootstrap iproute2
 	$(BIN)/python -m pytest -m image tests/containers

@@ -38,13 +38,14 @@ from app.main import create_app
 from app.settings import MIGRATIONS, SEED, Settings
 from tests.support import proofs
 from tests.support.proofs import Proof
-from tests.support.wire import AUTHORIZED, KEY
+from tests.support.wire import AUTHORIZED, KEY, UNTRUSTING
 
 TESTER = Author("tester")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--prove", action="store_true", help="every proof in full, which takes long")
+    parser.addoption("--soak", type=float, default=300, help="how many seconds a server is used in that proof")
     parser.addoption("--figures", type=Path, help="the page into which proofs write what they counted and timed")
 
 
@@ -233,7 +234,7 @@ def http(app: FastAPI) -> Iterator[httpx.Client]:
 
 def authorized(port: int) -> httpx.Client:
     """A client of the server at `port` that may do anything."""
-    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, headers=AUTHORIZED)
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, headers=AUTHORIZED, verify=UNTRUSTING)
 
 
 @contextmanager

@@ -59,18 +59,19 @@ def served(
     url: str,
     *arguments: str,
     program: Sequence[str] = ("-m", "app", "serve"),
+    home: Path = HOME,
     log: Path | None = None,
     variables: Mapping[str, str] | None = None,
     port: int | None = None,
     **settings: str,
 ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    """`concord serve` (or another `program` in Python) on a port of the loopback (`port`, or one that is free), as soon as it
-    answers. What it says goes to `log`."""
+    """`concord serve` (or another `program` in Python, or that of another `home`) on a port of the loopback (`port`, or one that
+    is free), as soon as it answers. What it says goes to `log`."""
     port = port or free_port()
     command = [sys.executable, *program, "--port", str(port), *arguments]
     given = environment(database_url=url, **({"admin_key": KEY} | settings)) | dict(variables or {})
     with open(log or os.devnull, "ab") as said:
-        process = subprocess.Popen(command, cwd=HOME, env=given, stdout=said, stderr=said)
+        process = subprocess.Popen(command, cwd=home, env=given, stdout=said, stderr=said)
     try:
         with authorized(port) as client:
             deadline = time.monotonic() + SECONDS

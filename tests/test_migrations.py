@@ -7,7 +7,7 @@ import io
 import os
 import subprocess
 import sys
-from contextlib import redirect_stderr
+from contextlib import closing, redirect_stderr
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from app.kit.resource import Resource
 from app.main import create_app
 from app.settings import HOME, MIGRATIONS, SEED, Settings
 from tests.conftest import TESTER, Server
+from tests.support.proofs import Proof
 
 SCRIPTS = ScriptDirectory(str(MIGRATIONS))
 REVISIONS = [script.revision for script in reversed(list(SCRIPTS.walk_revisions()))]
@@ -145,19 +146,79 @@ def not_served(url: str) -> str:
     return complaint
 
 
-@pytest.mark.parametrize("step", REVISIONS)
-def test_each_step_goes_up_to_the_newest_and_down_to_nothing(server: Server, step: str) -> None:
+def test_every_step_goes_up_from_nothing_and_down_again(server: Server) -> None:
     url = server.fresh("blank")
-    migrations.migrate(url, MIGRATIONS, step)
-    assert revision(url) == step
-    migrations.migrate(url, MIGRATIONS)
-    assert revision(url) == HEAD
-    migrations.migrate(url, MIGRATIONS, "base")
-    assert revision(url) is None
+    for step in REVISIONS:
+        migrations.migrate(url, MIGRATIONS, step)
+        assert revision(url) == step
+    assert differences(url) == []
+    for step in (*REVISIONS[-2::-1], "base"):
+        migrations.migrate(url, MIGRATIONS, step)
+        assert revision(url) == (None if step == "base" else step)
     assert tables(url) == {"alembic_version"}
     migrations.migrate(url, MIGRATIONS)
     assert differences(url) == []
     assert contents(url)["clock"] == [(1, 0)]
+
+
+@pytest.mark.proves("R15")
+def test_every_step_down_and_up_leaves_what_it_is_not_about_as_it_was(server: Server, proof: Proof) -> None:
+    url, left = server.fresh("seeded"), list[str]()
+    with closing(records.open_database(url, pool_size=1)) as database:
+        _edit(database)
+    first = oldest = stored(url)
+    steps = (*REVISIONS[-2::-1], *REVISIONS[1:])
+    for step in steps:
+        before = stored(url)
+        migrations.migrate(url, MIGRATIONS, step)
+        left += unequal(before, stored(url))
+        assert dangling(url) == [], step
+        oldest = stored(url) if step == REVISIONS[0] else oldest
+    assert differences(url) == []
+    left += unequal(first, stored(url), within=oldest)
+    proof.count("steps of the schema, down and up, on a seeded and edited registry", len(steps), at_least=2)
+    proof.count("rows in it", sum(len(rows) for rows in first.values()), at_least=800)
+    proof.count("tables that a step is not about, and left otherwise", len(left), at_most=0)
+
+
+Row = dict[str, Any]
+
+
+def stored(url: str) -> dict[str, list[Row]]:
+    """All rows of all tables, whatever columns they have at this revision."""
+    engine = make_engine(url, pool_size=1)
+    with engine.connect() as connection:
+        found = {
+            table: [dict(row) for row in connection.exec_driver_sql(f'SELECT * FROM "{table}"').mappings()]  # noqa: S608
+            for table in sa.inspect(connection).get_table_names()
+            if is_modelled(table, "table", None) and table != "alembic_version"
+        }
+    engine.dispose()
+    return found
+
+
+def unequal(
+    before: dict[str, list[Row]], after: dict[str, list[Row]], within: dict[str, list[Row]] | None = None
+) -> list[str]:
+    """The tables of both (and of `within`) whose rows are not the same, in the columns that all have."""
+    found = []
+    for table in before.keys() & after.keys() & (within or before).keys():
+        several = [rows[table] for rows in (before, after, within or before)]
+        columns = sorted(set.intersection(*(set(rows[0]) if rows else set() for rows in several)))
+        old, new = (sorted(str([row[column] for column in columns]) for row in rows) for rows in several[:2])
+        if old != new:
+            found.append(table)
+    return found
+
+
+def _edit(database: Database) -> None:
+    """What people do: change, and withdraw."""
+    organizations: Resource[Any] = next(resource for resource in RESOURCES if resource.plural == "organizations")
+    for name in ("Names", "Renamed", "Named again"):
+        database.write(partial(_change, organizations, {"name": name}), TESTER)
+    gone = organizations.write.model_validate({"name": "Gone", "kind": "other"})
+    made: records.Stored = database.write(lambda tx: records.create(tx, organizations, gone), TESTER)
+    database.write(lambda tx: records.withdraw(tx, organizations, made.slug, records.ANYTHING), TESTER)
 
 
 def test_a_seeded_registry_goes_down_to_nothing_and_can_be_seeded_anew(server: Server) -> None:

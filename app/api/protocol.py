@@ -71,6 +71,8 @@ class Phase(Enum):
     END = "the client's hanging up"
 
 
+QUIET = 5
+"""Beats until the next look at a connection on which nothing moves while we work: at most streams, most of the time."""
 FRAMING = (b"content-length", b"transfer-encoding")
 
 
@@ -86,6 +88,9 @@ class Line:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
+        # Of several requests in a row uvicorn tells only the last that the client is gone.
+        if self._transport.is_closing():
+            return
         self.written += len(data)
         self._transport.write(data)
 
@@ -121,6 +126,7 @@ class Connection(HttpToolsProtocol):
         self._got = 0  # bytes of the body since then
         self._around = 0  # bytes since the phase began, or since the last one of a body
         self._stuck: tuple[float, int] | None = None  # since when bytes wait for the client; what it had taken then
+        self._settled = 0  # all bytes that had been written when none waited last
 
     # -- what asyncio says --
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -233,7 +239,8 @@ class Connection(HttpToolsProtocol):
 
     def _look(self) -> None:
         """Every beat: is this connection still worth its place?"""
-        self._watch = self.loop.call_later(self._patience.beat, self._look)
+        beats = QUIET if self.phase is Phase.NOTHING and self.line.written == self._settled else 1
+        self._watch = self.loop.call_later(beats * self._patience.beat, self._look)
         now = self.loop.time()
         if self._is_stuck(now):
             log.info("%s is cut off: it does not take its answer", self._who)
@@ -247,8 +254,10 @@ class Connection(HttpToolsProtocol):
 
     def _is_stuck(self, now: float) -> bool:
         """Whether the client has taken too little of what waits for it."""
+        if self.line.written == self._settled:  # as at most looks; to ask the transport costs more than all the rest
+            return False
         if self.line.get_write_buffer_size() == 0:
-            self._stuck = None
+            self._stuck, self._settled = None, self.line.written
         elif self._stuck is None:
             self._stuck = now, self.line.taken
         else:

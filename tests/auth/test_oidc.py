@@ -34,6 +34,7 @@ from app.settings import SIGNATURES, Settings
 from tests.conftest import TESTER, Ticking
 from tests.support.answers import problem
 from tests.support.issuers import DISCOVERY, JWKS, NOON, LocalIssuer, issuing, jwk, private_key
+from tests.support.wire import UNTRUSTING
 
 NOW = datetime.fromtimestamp(NOON + 1, UTC)
 ROLES = {"registry-admins": Role.admin, "registry-editors": Role.editor, "registry-reviewers": Role.reviewer}
@@ -484,7 +485,7 @@ def signed_on(app: FastAPI, client: httpx.Client, clock: Ticking, issuer: LocalI
     """A client without a key of a registry that trusts the issuer, at noon."""
     clock.now = NOW
     app.state.oidc = verifier(issuer)
-    with httpx.Client(base_url=client.base_url, timeout=30) as stranger:
+    with httpx.Client(base_url=client.base_url, timeout=30, verify=UNTRUSTING) as stranger:
         yield stranger
     app.state.oidc = None
 

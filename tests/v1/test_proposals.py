@@ -24,6 +24,7 @@ from app.registry import proposals
 from tests.conftest import TESTER, Ticking
 from tests.support.answers import Json, nothing_written, parameters, pointers, problem, sequence, walk
 from tests.support.builders import citation, collaboration_type, organization, passage, patch, source, withdraw
+from tests.support.wire import UNTRUSTING
 
 HOME = "/v1/proposals"
 
@@ -47,7 +48,10 @@ NAMES = {"reader": Role.reader, "other": Role.reader, "reviewer": Role.reviewer,
 def people(client: httpx.Client, database: Database) -> Iterator[People]:
     made = {name: database.write(_maker(name, role), TESTER).secret for name, role in NAMES.items()}
     headers = {name: {"Authorization": f"Bearer {secret}"} for name, secret in made.items()}
-    clients = {name: httpx.Client(base_url=client.base_url, timeout=30, headers=each) for name, each in headers.items()}
+    clients = {
+        name: httpx.Client(base_url=client.base_url, timeout=30, headers=each, verify=UNTRUSTING)
+        for name, each in headers.items()
+    }
     yield People(**clients, admin=client, database=database)
     for each in clients.values():
         each.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
@@ -130,13 +131,24 @@ async def _stream(request: Request, query: ChangesQuery) -> Response:
     if last:
         query = query.model_copy(update={"after": int(last)})
     # What can be told as a problem is told before the stream begins: no room, and a database that is away.
-    request.app.state.pulse.insist_on_room()
-    await deps.reading(request, Transaction.sequence, at_least=query.after)
+    pulse: Pulse = request.app.state.pulse
+    pulse.insist_on_room()
+    async with pulse.turns:
+        await deps.reading(request, Transaction.sequence, at_least=query.after)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **negotiation.VARY}
     if request.scope.get("head"):
         return Response(headers=headers, media_type=STREAM)
     request.state.live = True  # how long it lasts says nothing about how fast we are
     return EventSourceResponse(_events(request, query), headers=headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Changes as they go over the wire, all of a page; where to go on, and whether there is more already."""
+
+    events: bytes
+    last: int
+    more: bool
 
 
 async def _events(request: Request, query: ChangesQuery) -> AsyncIterator[bytes]:
@@ -148,18 +160,26 @@ async def _events(request: Request, query: ChangesQuery) -> AsyncIterator[bytes]
     async with pulse.listening():
         yield format_sse_event(retry=1000)
         while asyncio.get_running_loop().time() < end and not pulse.stopped:
-            move = pulse.next_move
+            move, asked = pulse.next_move, (query.after, query.limit, *(query.noun or ()))
             try:
-                await access.look_again(request)
-                found = await deps.reading_on(request, partial(history.changes, query=query), at_least=query.after)
+                async with pulse.turns:
+                    await access.look_again(request)
+                    told = await move.once(asked, partial(_told, request, query))
             except RegistryError:
                 return
-            for change in found.items:
-                data = msgspec.json.encode(change).decode()
-                yield format_sse_event(data_str=data, event=change["action"], id=str(change["sequence"]))
-            query = query.model_copy(update={"after": found.last})
-            if not found.more:
-                try:
-                    await asyncio.wait_for(move.wait(), BREATH)
-                except TimeoutError:
-                    yield format_sse_event(comment=str(found.last))
+            if told.events:
+                yield told.events
+            query = query.model_copy(update={"after": told.last})
+            if not told.more and not await move.wait(BREATH):
+                yield format_sse_event(comment=str(told.last))
+
+
+async def _told(request: Request, query: ChangesQuery) -> Told:
+    found = await deps.reading_on(request, partial(history.changes, query=query), at_least=query.after)
+    events = (
+        format_sse_event(
+            data_str=msgspec.json.encode(change).decode(), event=change["action"], id=str(change["sequence"])
+        )
+        for change in found.items
+    )
+    return Told(b"".join(events), found.last, found.more)
