@@ -65,8 +65,8 @@ def served(
     port: int | None = None,
     **settings: str,
 ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    """`concord serve` (or another `program` in Python, or that of another `home`) on a port of the loopback (`port`, or one that
-    is free), as soon as it answers. What it says goes to `log`."""
+    """`concord serve` (or another `program` in Python, or that of another `home`) on a port of the loopback (`port`, or a free
+    one), as soon as it answers. What it says goes to `log`."""
     port = port or free_port()
     command = [sys.executable, *program, "--port", str(port), *arguments]
     given = environment(database_url=url, **({"admin_key": KEY} | settings)) | dict(variables or {})
