@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import Server
-from tests.support import crowds
+from tests.support import costs, crowds
 from tests.support.asking import asking
 from tests.support.crowds import Crowd
 from tests.support.proofs import Proof
