@@ -112,11 +112,11 @@ def page(
             with_key = with_key.where(order.column.is_not(None))
         if after is not None:
             with_key = with_key.where(order.beyond(after))
-        rows += tx.execute(with_key)
+        rows += tx.execute(with_key).all()
     if order.column.nullable and len(rows) <= limit:
         ids = order.id.desc() if order.down else order.id.asc()
         keyless = statement.where(order.column.is_(None)).order_by(ids).limit(limit + 1 - len(rows))
         if after is not None and after.value is None:
             keyless = keyless.where(order.id < after.id if order.down else order.id > after.id)
-        rows += tx.execute(keyless)
+        rows += tx.execute(keyless).all()
     return rows[:limit], len(rows) > limit
