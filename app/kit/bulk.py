@@ -16,14 +16,14 @@ import msgspec
 import sqlalchemy as sa
 from pydantic import BaseModel
 
-from app.kit import records, revisions
+from app.kit import inserts, records, revisions
 from app.kit.db import Transaction
 from app.kit.errors import Conflict, Fault, RegistryError
 from app.kit.resource import Proposal, Resource, Rows, Target, Targets, claim_of
-from app.kit.revisions import Action, Written
+from app.kit.revisions import Born
 from app.kit.text import is_id, slugify
 
-GROUP = 500
+GROUP = 1000
 
 
 @dataclass(slots=True)
@@ -116,9 +116,8 @@ def _store(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) ->
             if against:
                 savepoint.rollback()
             else:
+                _note(tx, resource, ready)
                 savepoint.commit()
-                for each in ready:
-                    _note(tx, resource, each)
                 break
         refused += against
         out = {id(draft) for draft, _ in against}
@@ -239,14 +238,14 @@ class _Claims:
             yield from ((row.claim, row) for row in self._tx.execute(statement.where(column.in_(part))).all())
 
 
-def _insert(tx: Transaction, resource: Resource[Any], ready: Iterable[_Ready]) -> None:
-    several = list(ready)
-    if several:
-        tx.execute(sa.insert(resource.table), [each.row for each in several])
+def _insert(tx: Transaction, resource: Resource[Any], ready: Sequence[_Ready]) -> None:
+    if ready:
+        first = revisions.take(tx, len(ready))
+        for n, each in enumerate(ready):
+            each.row["since"] = first + n
+        inserts.insert(tx, resource.table, [each.row for each in ready])
     for child in resource.plan.children:
-        rows = [row for each in several for row in each.items[child.name]]
-        if rows:
-            tx.execute(sa.insert(child.table), rows)
+        inserts.insert(tx, child.table, [row for each in ready for row in each.items[child.name]])
 
 
 def _refusal(tx: Transaction, resource: Resource[Any], each: _Ready) -> RegistryError | None:
@@ -261,7 +260,7 @@ def _refusal(tx: Transaction, resource: Resource[Any], each: _Ready) -> Registry
     return None
 
 
-def _note(tx: Transaction, resource: Resource[Any], each: _Ready) -> None:
-    draft = each.draft
-    written = Written(resource.table, draft.id, draft.slug, 1, resource.shape, each.row["document"])
-    revisions.note(tx, written, Action.created, each.changed, list(resource.texts(each.plain)))
+def _note(tx: Transaction, resource: Resource[Any], ready: Sequence[_Ready]) -> None:
+    if ready:
+        born = [Born(each.row, each.changed, list(resource.texts(each.plain))) for each in ready]
+        revisions.enter(tx, resource.table, born)
