@@ -483,6 +483,25 @@ def walk_references(resource: Resource[Any], document: Mapping[str, Any]) -> Ite
     yield from _references(resource.plan, document, "")
 
 
+def referring(resource: Resource[Any], to: sa.Table | None = None) -> Iterator[str]:
+    """The fields of a noun that hold references: to any, or to one table."""
+    for planned in resource.plan.fields:
+        tables = list(_referred(planned))
+        if tables if to is None else any(table in (to, None) for table in tables):
+            yield planned.name
+
+
+def _referred(planned: Any) -> Iterator[sa.Table | None]:
+    """The tables to which a field refers; None for one that a field beside it names."""
+    if isinstance(planned, Linked):
+        yield planned.table
+    elif isinstance(planned, Rows) and planned.item is not None:
+        yield from _referred(planned.item)
+    elif isinstance(planned, Rows | Embedded) and planned.plan is not None:
+        for inner in planned.plan.fields:
+            yield from _referred(inner)
+
+
 def _references(plan: Plan, document: Any, pointer: str) -> Iterator[Named]:
     if not isinstance(document, dict):
         return

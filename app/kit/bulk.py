@@ -7,7 +7,7 @@ to it; the others are stored. Whether anything then stays is for the caller to s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -49,39 +49,47 @@ def create(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) ->
     return refused
 
 
-def slugs(
-    tx: Transaction, resource: Resource[Any], wanted: Sequence[tuple[str, UUID]], but: Iterable[str] = ()
-) -> list[str]:
-    """A free slug for each of some records that have none, made of their titles as `records.create` does it; none of `but`,
-    which others are going to have."""
-    bases = [_base(resource, title, identifier) for title, identifier in wanted]
-    taken = _taken(tx, resource, sorted(set(bases))) | set(but)
-    counted: Counter[str] = Counter()
-    return [_numbered(base, taken, counted) for base in bases]
+class Slugs:
+    """Free slugs for records of a noun that have none, as `records.create` gives them; none of `but`, which others are going to
+    have."""
+
+    def __init__(self, tx: Transaction, resource: Resource[Any], but: Container[str] = ()) -> None:
+        self._tx, self._resource, self._but = tx, resource, but
+        self._counted: Counter[str] = Counter()
+
+    def free(self, bases: Sequence[str]) -> list[str]:
+        """A slug for each, itself if it is free. Given out once, unless `but` forgets it."""
+        taken = self._taken(sorted(set(bases)))
+        return [self._numbered(base, taken) for base in bases]
+
+    def _taken(self, bases: Sequence[str]) -> set[str]:
+        """Which of `bases` are in use, and the numbered relatives of those that are."""
+        column = self._resource.table.c.slug
+        found = set(self._resource.reserved) & set(bases)
+        for part in records.portions(bases):
+            found |= set(self._tx.execute(sa.select(column).where(column.in_(part))).scalars())
+        for base in sorted(found):
+            found |= records.slugs_like(self._tx, self._resource, base)
+        return found
+
+    def _numbered(self, base: str, taken: set[str]) -> str:
+        slug = base
+        while slug in taken or slug in self._but:
+            self._counted[base] += 1
+            slug = f"{base}-{self._counted[base] + 1}"
+        taken.add(slug)
+        return slug
 
 
-def _base(resource: Resource[Any], title: str, identifier: UUID) -> str:
+def slugs(tx: Transaction, resource: Resource[Any], wanted: Sequence[tuple[str, UUID]]) -> list[str]:
+    """A free slug for each of some records that have none, made of their titles."""
+    return Slugs(tx, resource).free([base(resource, title, identifier) for title, identifier in wanted])
+
+
+def base(resource: Resource[Any], title: str, identifier: UUID) -> str:
+    """The slug of a title, were it free."""
     slug = slugify(title)
     return slug if slug and not is_id(slug) else f"{resource.name.replace(' ', '-')}-{identifier.hex[-12:]}"
-
-
-def _taken(tx: Transaction, resource: Resource[Any], bases: Sequence[str]) -> set[str]:
-    """Which of `bases` are in use, and the numbered relatives of those that are."""
-    found = set(resource.reserved) & set(bases)
-    for part in records.portions(bases):
-        found |= set(tx.execute(sa.select(resource.table.c.slug).where(resource.table.c.slug.in_(part))).scalars())
-    for base in sorted(found):
-        found |= records.slugs_like(tx, resource, base)
-    return found
-
-
-def _numbered(base: str, taken: set[str], counted: Counter[str]) -> str:
-    slug = base
-    while slug in taken:
-        counted[base] += 1
-        slug = f"{base}-{counted[base] + 1}"
-    taken.add(slug)
-    return slug
 
 
 # --- a group ----------------------------------------------------------------------------------------------------------

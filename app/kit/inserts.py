@@ -1,5 +1,5 @@
-"""Inserts: very many rows into one table, in the shortest way that each database has: COPY on PostgreSQL, one prepared statement
-on SQLite. Values are turned into the database's by the column types, as in any other statement."""
+"""Inserts: very many rows into one table, in the shortest way that each database has: COPY on PostgreSQL, one prepared
+statement on SQLite. Values are turned into the database's by the column types, as in any other statement."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _copy(connection: Connection, table: sa.Table, columns: Sequence[str], rows:
 
 def _as_sqlalchemy_says(connection: Connection, error: psycopg.Error) -> BaseException:
     """The error as it would be of any other statement: whoever repeats a unit of work knows it by that."""
-    lost = connection.dialect.is_disconnect(error, connection.connection.dbapi_connection, None)
+    lost = connection.dialect.is_disconnect(cast(Any, error), connection.connection.dbapi_connection, None)
     if lost:
         connection.invalidate(error)
     return exc.DBAPIError.instance(

@@ -143,7 +143,7 @@ async def import_records(request: Request) -> Response:
     body = await read_body(request, deps.settings(request).max_import_bytes)
     take_time(request)
     file = await asyncio.to_thread(_read, body, kind, noun, charset, query)
-    wish = Wish(query.mode, query.key, query.atomic)
+    wish = Wish(query.mode, query.key, atomic=query.atomic, every=query.rows)
 
     def work(tx: Transaction) -> Response:
         report = imports.load(tx, RESOURCES, file, wish)
@@ -200,7 +200,7 @@ def _shown(report: Report, query: ImportQuery) -> bytes:
             "mode": query.mode.value,
             **{action: report.count(action) for action in ("created", "changed", "unchanged")},
             "failed": report.failed,
-            "rows": [row.shown() for row in report.rows if query.rows or row.warnings],
+            "rows": [row.shown() for row in report.rows],
             "errors": [problem.shown() for problem in report.problems],
             "notes": list(report.notes),
         }
