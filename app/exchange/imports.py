@@ -20,11 +20,12 @@ from pydantic import BaseModel
 
 from app.exchange import cells, references, staging
 from app.exchange.staging import CHUNK, Row, Stage
-from app.kit import bulk, edits, ids, records, revisions
+from app.kit import bulk, edits, records, revisions
 from app.kit.bulk import Draft
 from app.kit.circles import circles
 from app.kit.db import Transaction, table_of
 from app.kit.errors import Conflict, Fault, Gone, Invalid, RegistryError
+from app.kit.ids import series
 from app.kit.records import ANYTHING, Edit
 from app.kit.resource import COMMON, Link, Linked, Resource, Rows, claim_of
 from app.kit.search import Rank, key_of
@@ -172,7 +173,7 @@ class _Intake:
             list
         )  # references (JSON Pointers) that wait for others to be there
         self._identified: set[str] = set()  # nouns of which some row has an identifier of the scheme that is the key
-        self._new_ids = ids.series(tx.now)
+        self._new_ids = series(tx.now)
         self._before = tx.sequence()
         self._fields: dict[str, list[str]] = {}
 
@@ -451,9 +452,10 @@ class _Intake:
 
     def _look_up(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
         """The records that rows are about."""
-        there = {row.there: row for row in rows}
-        for found in self._present(resource, resource.table.c.id, sorted(there, key=str)):
-            there[found.id].present = found
+        ids = sorted({row.there for row in rows if row.there is not None})
+        there = {found.id: found for found in self._present(resource, resource.table.c.id, ids)}
+        for row in rows:
+            row.present = there.get(row.there)
 
     def _change_all(self, rows: Sequence[Row]) -> None:
         for row in rows:
