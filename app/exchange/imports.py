@@ -225,8 +225,8 @@ class _Intake:
 
     def _derive(self, row: Row) -> None:
         """Note the slug that the title of the row would give it."""
-        if row.slug is None and (title := _title(row)) is not None:
-            row.base, row.id = slugify(title), row.id or next(self._new_ids)
+        if row.slug is None and (base := _base(row)):
+            row.base, row.id = base, row.id or next(self._new_ids)
 
     def _references(self, row: Row) -> Iterator[tuple[int, str, str, str]]:
         """The references of a row to its own noun, which tell in what order rows are stored; and to any, where other writers
@@ -365,7 +365,7 @@ class _Intake:
         for resource in self.stage.nouns.values():
             slugs = bulk.Slugs(self.tx, resource, self.stage.keys(resource.plural))
             for unnamed in self.stage.unnamed(resource.plural):
-                bases = [bulk.base(resource, title, identifier) for _, title, identifier in unnamed]
+                bases = [bulk.own_base(resource, base, identifier) for _, base, identifier in unnamed]
                 self.stage.give(resource.plural, zip((n for n, *_ in unnamed), slugs.free(bases), strict=True))
         names = references.Names(self.tx, self._named, lambda noun, key: key in self.stage.keys(noun))
         for rows in self.stage.rows("named"):
@@ -580,11 +580,11 @@ def _code(error: RegistryError) -> str:
     return {Conflict: "conflict", Gone: "gone"}.get(type(error), "invalid")
 
 
-def _title(row: Row) -> str | None:
-    """The title that the slug of a row will follow, if it is there already."""
+def _base(row: Row) -> str:
+    """The slug that follows from the title of a row, if that is there already."""
     name = row.resource.claims[0] if row.resource.claims else "title"
     value = row.values.get(name)
-    return value if isinstance(value, str) and slugify(value) else None
+    return slugify(value) if isinstance(value, str) else ""
 
 
 _Graph = dict[int, dict[int, list[str]]]

@@ -88,7 +88,11 @@ def slugs(tx: Transaction, resource: Resource[Any], wanted: Sequence[tuple[str, 
 
 def base(resource: Resource[Any], title: str, identifier: UUID) -> str:
     """The slug of a title, were it free."""
-    slug = slugify(title)
+    return own_base(resource, slugify(title), identifier)
+
+
+def own_base(resource: Resource[Any], slug: str, identifier: UUID) -> str:
+    """`slug`, if a record may have it; else one of its id."""
     return slug if slug and not is_id(slug) else f"{resource.name.replace(' ', '-')}-{identifier.hex[-12:]}"
 
 
@@ -190,7 +194,8 @@ def _ready(tx: Transaction, resource: Resource[Any], draft: Draft, targets: Targ
         for child in resource.plan.children
     }
     plain = msgspec.to_builtins(shown)
-    return _Ready(draft, targets, plain, row, items, revisions.changed_fields({}, plain))
+    said = [name for name, value in plain.items() if value is not None]
+    return _Ready(draft, targets, plain, row, items, said)
 
 
 class _Claims:
