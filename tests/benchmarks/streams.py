@@ -22,7 +22,6 @@ from app.api.v1 import RESOURCES
 from app.exchange import cells, exports, files, imports, tables
 from app.exchange.exports import Form
 from app.kit import records
-from app.kit.collector import resting
 from app.kit.db import Database
 from app.settings import HOME
 from tests.benchmarks import corpus
@@ -119,8 +118,7 @@ def load(database: Database, form: str, path: Path) -> int:
     """A file of organizations, in one transaction, as a request with it would be."""
     with path.open("rb") as body:
         file = files.table(body.read(), ORGANIZATIONS) if form == "csv" else files.lines(body, NOUNS, ORGANIZATIONS)
-        with resting():
-            report = database.write(lambda tx: imports.load(tx, RESOURCES, file, imports.Wish()), BUILDER)
+        report = database.write(lambda tx: imports.load(tx, RESOURCES, file, imports.Wish()), BUILDER)
     return report.count("created")
 
 
