@@ -28,6 +28,7 @@ from app.exchange import doctor, documents, exports, files, imports, pages, pass
 from app.exchange.exports import Form
 from app.exchange.imports import File, ImportMode, Problem, Wish
 from app.kit import backfill, backups, migrations, records
+from app.kit.collector import resting
 from app.kit.db import Author, Database, Transaction
 from app.kit.engines import make_engine
 from app.kit.errors import RegistryError
@@ -348,7 +349,7 @@ FORMATS = ["csv", "jsonld", "ndjson", "xlsx"]
 def _import(options: argparse.Namespace, settings: Settings) -> int:
     wish = Wish(MODES[options.mode], options.key, atomic=not options.partial)
     try:
-        with _read(options) as file, _registry(settings) as database, _bar(None) as bar:
+        with _read(options) as file, _registry(settings) as database, _bar(None) as bar, resting():
             report = database.write(
                 lambda tx: imports.load(tx, RESOURCES, file, wish, bar.update), IMPORTER, dry_run=options.dry_run
             )

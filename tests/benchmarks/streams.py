@@ -22,6 +22,7 @@ from app.api.v1 import RESOURCES
 from app.exchange import cells, exports, files, imports, tables
 from app.exchange.exports import Form
 from app.kit import records
+from app.kit.collector import resting
 from app.kit.db import Database
 from app.settings import HOME
 from tests.benchmarks import corpus
@@ -118,7 +119,8 @@ def load(database: Database, form: str, path: Path) -> int:
     """A file of organizations, in one transaction, as a request with it would be."""
     with path.open("rb") as body:
         file = files.table(body.read(), ORGANIZATIONS) if form == "csv" else files.lines(body, NOUNS, ORGANIZATIONS)
-        report = database.write(lambda tx: imports.load(tx, RESOURCES, file, imports.Wish()), BUILDER)
+        with resting():
+            report = database.write(lambda tx: imports.load(tx, RESOURCES, file, imports.Wish()), BUILDER)
     return report.count("created")
 
 

@@ -18,6 +18,7 @@ from app.api.v1 import RESOURCES
 from app.exchange import files, imports
 from app.exchange.imports import File, ImportMode, Report, Wish
 from app.exchange.loose_dates import First
+from app.kit.collector import resting
 from app.kit.db import Transaction
 from app.kit.errors import Invalid
 from app.kit.fields import Flag, Word
@@ -149,7 +150,8 @@ async def import_records(request: Request) -> Response:
             return Response(_shown(report, query), 207 if report.failed else 200, media_type=JSON)
 
         try:
-            return await deps.once(request, work, author, dry_run=query.dry_run)
+            with resting():
+                return await deps.once(request, work, author, dry_run=query.dry_run)
         except imports.Refused as refused:
             refused.extra = {"errors": [problem.shown() for problem in refused.problems], "notes": list(file.notes)}
             raise
