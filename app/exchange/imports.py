@@ -133,7 +133,7 @@ def load(
         problems = sorted(intake.problems, key=lambda problem: problem.line)
         if problems and wish.atomic:
             raise Refused(problems)
-        if intake.counts["created"] >= revisions.VERY_MANY:
+        if intake.counts["created"] + intake.counts["changed"] >= revisions.VERY_MANY:
             tx.count()
         rows = sorted(intake.shown, key=lambda row: row.n)
         return Report(intake.counts, rows, problems, file.notes)
@@ -427,6 +427,7 @@ class _Intake:
         bases = [bulk.base(resource, resource.titled(row.data), row.id) for row in nameless if row.id]
         for row, slug in zip(nameless, slugs.free(bases), strict=True):
             row.slug = slug
+        self.stage.give(resource.plural, ((row.n, str(row.slug)) for row in nameless))
         self._warn(resource, [row for row in rows if row.good])
 
     def _create(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
