@@ -2,6 +2,16 @@
 
 import sys
 
-from app.cli import main
+from app.kit.collector import resting
 
-sys.exit(main())
+
+def main() -> int:
+    """Run `concord`. While the program is read the collector of garbage rests: all of it stays, and looking at it again and
+    again would be a fifth of the start."""
+    with resting():
+        from app.cli import main as run
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -145,10 +146,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
-    import uvicorn  # only here: the other commands start faster without it
+    with resting():
+        import uvicorn  # only here: the other commands start faster without it
 
-    from app.api import protocol
+        from app.api import protocol
 
+        if options.workers == 1:  # what uvicorn would read in a moment; several workers read it themselves
+            import_module("app.main")
     _prepare(options, settings)
     # Uvicorn sends itself once more the signal that has stopped it; like this that is no failure, and the code is 0.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -160,6 +164,9 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
             port=options.port,
             workers=options.workers,
             timeout_graceful_shutdown=settings.grace_seconds,
+            # Uvicorn kills a worker that says nothing for so long, also one that still loads its modules. On a busy machine
+            # that takes longer than its usual 5 seconds, and no worker would ever come up.
+            timeout_worker_healthcheck=20,
             log_config=logs.configuration(settings.log_format, settings.log_level),
             **protocol.options(settings),
         )

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
+from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.api import deprecations, openapi, ops, problems, signals
 from app.api.crud import crud_router
+from app.api.deadlines import Deadlines
 from app.api.deprecations import DEPRECATIONS, Deprecation
 from app.api.edge import Edge
+from app.api.freshness import Freshness, Store
 from app.api.limits import Failures, RateLimit, Slots
 from app.api.metrics import FOLDER, SHARED, Metrics
 from app.api.observed import QUIET, Observed
@@ -100,6 +105,8 @@ def create_app(
             app.state.database.tend()
         looking = asyncio.create_task(app.state.metrics.keep_looking())
         with signals.heard(lambda: app.state.pulse.stop(), grace=settings.grace_seconds):
+            if threading.current_thread() is threading.main_thread():
+                gc.freeze()  # what was made until now stays: no collection need look through it again
             yield {SHARED: app.state.metrics}
             looking.cancel()
             app.state.database.close()
@@ -130,9 +137,11 @@ def create_app(
     )
     app.state.exports = Slots(settings.max_exports, "As many exports are being answered as this server takes at once.")
     app.state.failures = Failures()
+    app.state.kept = Store(settings.cache_bytes)
     app.state.metrics = Metrics(
         load=lambda: app.state.database.load(),
         listeners=lambda: app.state.pulse.listeners,
+        kept=app.state.kept,
         shared=os.environ.get(FOLDER),
     )
     problems.install(app)
@@ -142,21 +151,30 @@ def create_app(
     for room in ROOMS:
         app.include_router(room.router)
     ops.install(app)
-    app.add_middleware(VerbsLayer, verbs=app.state.verbs, root_path=settings.root_path)
-    app.add_middleware(Edge, settings=settings, rate=RateLimit(settings))
-    if settings.trusted_proxies:  # outermost: everything within, the log included, sees the client that the proxy saw
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
+    inner = app.build_middleware_stack  # of it the outermost answers crashes
+    app.build_middleware_stack = lambda: _layers(app, inner(), settings)  # type: ignore[method-assign]
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
-    layers = app.build_middleware_stack  # the outermost of them answers crashes, and its answers are observed as well
-    app.build_middleware_stack = lambda: Observed(layers(), metrics=app.state.metrics)  # type: ignore[method-assign]
     return app
+
+
+def _layers(app: FastAPI, routes: ASGIApp, settings: Settings) -> ASGIApp:
+    """What a request passes on its way to the routes, the innermost first."""
+    layer: ASGIApp = Deadlines(routes, settings=settings)
+    layer = Freshness(layer, store=app.state.kept)
+    layer = VerbsLayer(layer, verbs=app.state.verbs, root_path=settings.root_path)
+    layer = Edge(layer, settings=settings, rate=RateLimit(settings))
+    layer = Observed(layer, metrics=app.state.metrics)
+    if settings.trusted_proxies:  # outermost: the log, too, shows the client that the proxy saw
+        layer = ProxyHeadersMiddleware(cast(Any, layer), trusted_hosts=list(settings.trusted_proxies))  # type: ignore[assignment]
+    return layer
 
 
 def telemetry(settings: Settings) -> TelemetryConfig:
     """OpenTelemetry as FastAPI does it: a span a request and the durations. Not its log records, which hold the messages of
     exceptions: ours stays here, and names the trace."""
     return {
-        "auto_configure": settings.telemetry, "operation_spans": False, "logs": False,
+        "auto_configure": settings.telemetry, "tracing": settings.telemetry, "metrics": settings.telemetry,
+        "operation_spans": False, "logs": False,
         "exclude": lambda scope: scope.get("path") in QUIET,
     }  # fmt: skip
 

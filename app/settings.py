@@ -34,6 +34,13 @@ def whole(given: str) -> int:
     return int(given)
 
 
+def size(given: str) -> int:
+    """Raises ValueError unless it is a whole number."""
+    if not given.isascii() or not given.isdigit():
+        raise ValueError("must be a whole number")
+    return int(given)
+
+
 def flag(given: str) -> bool:
     if given not in ("true", "false"):
         raise ValueError("must be true or false")
@@ -169,6 +176,11 @@ class Settings:
     )
     pool_size: int = setting(8, "database connections a worker keeps", whole)
     max_waiting: int = setting(500, "requests that may wait for a connection; more are refused at once (503)", whole)
+    cache_bytes: int = setting(
+        67_108_864,
+        "how much of its answers a worker keeps, to give them again while nothing was written; `0`: none",
+        size,
+    )
     max_body_bytes: int = setting(1_048_576, "the longest request body that is read", whole)
     max_import_bytes: int = setting(268_435_456, "the longest file that is imported", whole)
     max_query_bytes: int = setting(32_768, "the longest query string that is read; a cursor may take most of it", whole)

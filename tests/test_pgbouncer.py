@@ -125,8 +125,8 @@ def test_the_limits_hold_within_each_transaction_and_nowhere_else(
         names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "TimeZone")
         return [tx.connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names]
 
-    for _ in range(3):
-        assert database.submit_read(limits).result(20) == ["30s", "5s", "30s", "UTC"]
+    for alone in (False, True, False):
+        assert database.submit_read(limits, alone=alone).result(20) == ["30s", "5s", "30s", "UTC"]
     with psycopg.connect(own.url(port=pooled), autocommit=True) as another:
         assert another.execute("SHOW statement_timeout").fetchone() == ("0",)
 

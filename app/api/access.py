@@ -71,7 +71,7 @@ async def _caller(request: Request) -> Caller:
 async def _holder(request: Request, secret: str) -> Caller | None:
     """Who holds a key or a token. Raises IssuerUnavailable."""
     database: Database = request.app.state.database
-    found = await asyncio.wrap_future(database.submit_read(lambda tx: keys.find(tx, secret), primary=True))
+    found = await asyncio.wrap_future(database.submit_read(lambda tx: keys.find(tx, secret), primary=True, alone=True))
     verifier: Verifier | None = request.app.state.oidc
     if found is None and verifier is not None and _TOKEN.fullmatch(secret):
         return await verifier.find(secret, database.clock())

@@ -140,7 +140,7 @@ async def _fetch(
             return b"", tag
         return _shaped(tx, resource, resources, stored.body, query), tag
 
-    body, tag = await deps.reading(request, work, query.as_of)
+    body, tag = await deps.reading(request, work, query.as_of, alone=resource.in_one and not query.include)
     return deps.answer(body, tag) if body else deps.not_modified(tag)
 
 
@@ -172,17 +172,18 @@ async def browse_list(
     def work(tx: Transaction) -> tuple[Page | None, list[Any], dict[str, Any], str]:
         if of is not None:
             records.fetch(tx, *of)
-        tag = conditional.etag(sequence=tx.sequence(), day=_day(tx, resource))
-        if conditional.unchanged(request, tag):
+        if asked_again and conditional.unchanged(request, tag := _list_tag(tx, resource)):
             return None, [], {}, tag
         page = records.browse(tx, resource, query)
         items = views.picked(resource, page.items, query.fields)
         beside = query.beside(tx)
         if query.include:
             beside["included"] = views.included(tx, resources, resource, page.items, query.include)
-        return page, items, beside, tag
+        return page, items, beside, _list_tag(tx, resource)
 
-    page, items, beside, tag = await deps.reading(request, work, query.as_of)
+    asked_again = "if-none-match" in request.headers
+    alone = resource.in_one and of is None and not (asked_again or query.include or query.count)
+    page, items, beside, tag = await deps.reading(request, work, query.as_of, alone=alone)
     if page is None:
         return deps.not_modified(tag, negotiation.VARY)
     return list_answer(items, next_page(request, page.next), tag, total=page.total, **beside)
@@ -210,6 +211,10 @@ def next_page(request: Request, position: str | int | None, parameter: str = "cu
         return None
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != parameter]
     return f"{request.url.path}?{urlencode([*kept, (parameter, position)], safe=',:/')}"
+
+
+def _list_tag(tx: Transaction, resource: Resource[Any]) -> str:
+    return conditional.etag(sequence=tx.sequence(), day=_day(tx, resource))
 
 
 def _day(tx: Transaction, resource: Resource[Any]) -> str | None:
@@ -251,7 +256,7 @@ async def _create(request: Request, resource: Resource[Any], data: Any, author: 
 
 
 def _with_warnings(tx: Transaction, resource: Resource[Any], data: Any, stored: Stored) -> Stored:
-    found = resource.warned(tx, data, stored.slug) if resource.warned is not None else []
+    found = resource.warned(tx, data, stored.id) if resource.warned is not None else []
     return (
         replace(stored, body=stored.body[:-1] + b',"warnings":' + msgspec.json.encode(found) + b"}")
         if found

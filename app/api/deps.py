@@ -19,7 +19,7 @@ from app.auth.policy import Caller
 from app.exchange.exports import Reads
 from app.kit import past, repeats
 from app.kit.db import Author, Database, Transaction, Work
-from app.kit.errors import Fault, Invalid, Malformed, ReadOnly, Unavailable
+from app.kit.errors import Fault, Invalid, Malformed, ReadOnly, RegistryError, Unavailable
 from app.kit.text import clean
 from app.settings import Settings
 
@@ -45,23 +45,33 @@ async def reading(
     *,
     at_least: int = 0,
     primary: bool = False,
+    alone: bool = False,
 ) -> T:
     """Run `work` on a snapshot, on another thread: one hop for the whole request. With `as_of`: on the registry as it
     stood then. Where there is a replica it may be that one's, but never a state before the number `at_least`, or one that
-    is older than what the client has seen. `primary`: not the replica's, for what has no number in the sequence.
+    is older than what the client has seen. `primary`: not the replica's, for what has no number in the sequence. `alone`: it
+    will probably ask a single statement, which tells the sequence as well.
     Raises Invalid for a point that lies ahead, Malformed for an unreadable Registry-Sequence, Unavailable."""
     there, seen = database(request), sequences.seen(request)
     newest = primary or seen.newer or (there.replica is not None and _is_recent(as_of, there.clock()))
+    if newest:
+        request.scope["state"]["newest"] = True  # it does not show what another reading would
     least = max(at_least, seen.number, as_of if isinstance(as_of, int) else 0)
     passed: list[Transaction] = []
 
     def noted(tx: Transaction) -> T:
         passed.append(tx)
-        tx.sequence()  # every answer says which state it shows
-        return work(tx if as_of is None else past.at(tx, as_of))
+        try:
+            result = work(tx if as_of is None else past.at(tx, as_of))
+        except RegistryError:
+            tx.sequence()
+            raise
+        tx.sequence()  # every answer says which state it shows, a refusal as well
+        return result
 
+    asked = there.submit_read(noted, primary=newest, at_least=least, alone=alone and as_of is None)
     try:
-        return await asyncio.wrap_future(there.submit_read(noted, primary=newest, at_least=least))
+        return await asyncio.wrap_future(asked)
     finally:
         sequences.note(request, passed)
 

@@ -1,13 +1,12 @@
 """The edge: what every request passes before the application sees it, and every answer on its way out.
 
-Going in: is it this registry that is meant, is the request of a size that is read, does its caller ask too often, is there room
-for it. Going out: headers that keep browsers from misusing an answer, and a crash turned into a problem. Between the two a
-deadline runs. A pure ASGI layer: a client that leaves cancels nothing in the middle of a commit.
+Going in: is it this registry that is meant, is the request of a size that is read, does its caller ask too often. Going out:
+headers that keep browsers from misusing an answer, and a crash turned into a problem. A pure ASGI layer: a client that leaves
+cancels nothing in the middle of a commit.
 """
 
 from __future__ import annotations
 
-import asyncio
 from itertools import chain
 
 from fastapi import Request, Response
@@ -15,7 +14,7 @@ from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.cors import ALLOW_ORIGIN, Cors
-from app.api.limits import RateLimit, Slots
+from app.api.limits import RateLimit
 from app.api.problems import on_crash, on_registry_error
 from app.api.verbs import under_prefix
 from app.kit.errors import Malformed, RegistryError
@@ -25,8 +24,6 @@ MOST_HEADERS = 100
 ALIVE = "/livez"
 PROBES = (ALIVE, "/readyz")
 """Asked by what watches the process, often by its bare address: what they show depends on no name."""
-DEADLINE = "deadline"
-"""Under which name the state of a request has its deadline."""
 
 RawHeaders = list[tuple[bytes, bytes]]
 SAFE: RawHeaders = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin")]
@@ -42,13 +39,6 @@ class Refused(RegistryError):
     """The request is refused for what it is, whatever it asks for. `extra["slug"]` says why."""
 
 
-def take_time(request: Request) -> None:
-    """Let this request take as long as it needs until its answer begins: it moves very much in or out."""
-    deadline: asyncio.Timeout | None = request.scope.get("state", {}).get(DEADLINE)
-    if deadline is not None and not deadline.expired():
-        deadline.reschedule(None)
-
-
 class Edge:
     """The outermost layer that knows the registry: below whatever observes it, above everything else."""
 
@@ -58,10 +48,6 @@ class Edge:
         self._rate = rate
         self._root = settings.root_path.rstrip("/")
         self._cors = Cors(settings.cors_origins)
-        self._room, self._aside = (
-            Slots(settings.max_requests, "As many requests are being worked on as this server takes at once.")
-            for _ in range(2)
-        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,7 +63,7 @@ class Edge:
             # Who asks whether the process is alive is never told to wait: too busy is alive, and no reason to be ended.
             alive = scope["path"].endswith(ALIVE) and get_route_path(self._seen(scope)) == ALIVE
             exchange.say({} if alive else self._rate.count(scope))
-            await exchange.run(self._app, self._aside if alive else self._room, self._settings.deadline_seconds)
+            await self._app(scope, receive, exchange.send)
         except Exception as error:
             if exchange.begun:  # too late to say so: a stream that breaks has no end, which every client sees
                 raise
@@ -128,7 +114,6 @@ class Exchange:
         self._send = send
         self._cors = cors
         self._said: RawHeaders = []
-        self._work: Work | None = None
 
     def say(self, headers: dict[str, str]) -> None:
         """Add these headers to the answer, whatever it will be."""
@@ -137,39 +122,9 @@ class Exchange:
     async def answer(self, response: Response) -> None:
         await response(self._scope, self._receive, self.send)
 
-    async def run(self, app: ASGIApp, room: Slots, seconds: float) -> None:
-        """Let the application answer. Raises Busy where there is no room for one more, Refused when it has not begun to within
-        `seconds`."""
-        work = Work(room, seconds)
-        work.begin()
-        deadline = self._scope["state"][DEADLINE] = work.deadline
-        try:
-            async with deadline:
-                self._work = work
-                await app(self._scope, self.receive, self.send)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            raise Refused(_late(self._scope["method"], seconds), slug="timed-out") from None
-        finally:
-            self._work = None
-            work.end()
-
-    async def receive(self) -> Message:
-        """The next piece of the request."""
-        if self.begun or self._work is None:
-            return await self._receive()
-        self._work.pause()
-        message = await self._receive()
-        if self._work is not None and not self.begun:
-            self._work.resume()
-        return message
-
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
-            if self._work is not None:
-                self._work.pause()
             message = {**message, "headers": self._dressed(message["status"], list(message.get("headers", ())))}
         await self._send(message)
 
@@ -185,45 +140,3 @@ class Exchange:
         if self._cors.is_on:
             headers += [(b"vary", b"Origin"), *self._cors.headers(self._scope, given)]
         return headers
-
-
-def _late(method: str, seconds: float) -> str:
-    told = f"There was no answer within {seconds:g} seconds. "
-    if method in ("GET", "HEAD"):
-        return told + "Nothing was changed by this request."
-    return told + "It may still be stored: read the record before you send this again."
-
-
-class Work:
-    """What a request costs the server until its answer begins: a place among those that are worked on, and time, which is
-    limited. Neither while it waits for its client to send the next piece: a hundred slow clients are not at work, and how
-    slow one may be is for the server to say (`protocol.py`)."""
-
-    def __init__(self, room: Slots, seconds: float) -> None:
-        self.deadline = asyncio.timeout(seconds)
-        self._room = room
-        self._seconds = seconds
-        self._at_work = False
-        self._limited = True
-
-    def begin(self) -> None:
-        """Raises Busy."""
-        self._room.take()
-        self._at_work = True
-
-    def pause(self) -> None:
-        self._limited = self.deadline.when() is not None
-        if self._limited and not self.deadline.expired():
-            self.deadline.reschedule(None)
-        self.end()
-
-    def resume(self) -> None:
-        self._room.taken += 1  # it was let in before
-        self._at_work = True
-        if self._limited and not self.deadline.expired():
-            self.deadline.reschedule(asyncio.get_running_loop().time() + self._seconds)
-
-    def end(self) -> None:
-        if self._at_work:
-            self._room.give_back()
-            self._at_work = False

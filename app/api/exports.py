@@ -16,7 +16,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api import conditional, deps, negotiation
-from app.api.edge import take_time
+from app.api.deadlines import take_time
 from app.api.limits import Slots
 from app.exchange import exports, workbooks
 from app.exchange.exports import Form, Lists, Part, State

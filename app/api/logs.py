@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from functools import lru_cache
+from select import PIPE_BUF
+from typing import Any, NamedTuple, TextIO, cast
 
 
 class Asked(NamedTuple):
@@ -24,40 +27,122 @@ _OWN = frozenset((*logging.makeLogRecord({}).__dict__, "message", "asctime", "co
 _PLAIN = re.compile(r"[\w./{}:+-]+", re.ASCII)
 
 
-class JsonFormatter(logging.Formatter):
+class Line(NamedTuple):
+    """What a line tells, in the order in which it does."""
+
+    created: float
+    level: str
+    logger: str
+    message: str
+    fields: Mapping[str, Any]
+    trouble: str = ""
+
+
+class LineFormatter(logging.Formatter):
+    """A record is written as a line; what every request says of itself is one without having been a record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {name: value for name, value in record.__dict__.items() if name not in _OWN}
+        trouble = _traceback(self, record)
+        return self.line(Line(record.created, record.levelname, record.name, record.getMessage(), fields, trouble))
+
+    def line(self, line: Line) -> str:
+        raise NotImplementedError
+
+
+class JsonFormatter(LineFormatter):
     """A line is an object; a traceback is one of its fields."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": _moment(record), "level": record.levelname.lower(), "logger": record.name,
-            "message": record.getMessage(), **_fields(record),
+    def line(self, line: Line) -> str:
+        told = {
+            "time": _moment(line.created), "level": line.level.lower(), "logger": line.logger, "message": line.message,
+            **line.fields, **_asked(),
         }  # fmt: skip
-        if trouble := _traceback(self, record):
-            line["exception"] = trouble
-        return json.dumps(line, default=str)  # ASCII: no line separator of any script gets through
+        if line.trouble:
+            told["exception"] = line.trouble
+        return _ENCODER.encode(told)
 
 
-class TextFormatter(logging.Formatter):
+_ENCODER = json.JSONEncoder(default=str)
+"""ASCII: no line separator of any script gets through."""
+
+
+class TextFormatter(LineFormatter):
     """Time, level, logger, message, then `name=value`. The lines of a traceback are indented."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        fields = "".join([f" {name}={_shown(value)}" for name, value in _fields(record).items()])
-        line = f"{_moment(record)} {record.levelname} {record.name}: {_printable(record.getMessage())}{fields}"
-        if trouble := _traceback(self, record):
-            line += "".join(f"\n  | {_printable(text)}" for text in trouble.splitlines())
-        return line
+    def line(self, line: Line) -> str:
+        fields = "".join([f" {name}={_shown(value)}" for name, value in line.fields.items()])
+        if (asked := ASKED.get()) is not None:  # what they are made of needs no quotes
+            fields += f" request_id={asked[0]} trace_id={asked[1]}"
+        text = f"{_moment(line.created)} {line.level} {line.logger}: {_printable(line.message)}{fields}"
+        if line.trouble:
+            text += "".join(f"\n  | {_printable(each)}" for each in line.trouble.splitlines())
+        return text
 
 
-def _moment(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+class Lines(logging.StreamHandler[TextIO]):
+    """Standard error. Of lines there are as many as requests: those of one turn of the event loop are written together, as
+    far as a pipe takes them in one piece, so that those of another worker come before or behind and not in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[str] = []
+
+    def tell(self, line: Line) -> None:
+        """Write a line, on the event loop, soon."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._waiting.append(cast(LineFormatter, self.formatter).line(line) + self.terminator)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.flush()  # in the order in which it happened
+        super().emit(record)
+
+    def flush(self) -> None:
+        with cast(Any, self.lock):
+            waiting, self._waiting = self._waiting, []
+            for piece in _pieces(waiting):
+                self.stream.write(piece)
+            super().flush()
 
 
-def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    # A line a request: this is written to be fast.
-    found = {name: value for name, value in record.__dict__.items() if name not in _OWN}
-    if (asked := ASKED.get()) is not None:
-        found["request_id"], found["trace_id"] = asked
-    return found
+def _pieces(lines: Sequence[str]) -> Iterator[str]:
+    """These lines, in pieces that a pipe takes whole, unless a line alone is longer. (They are ASCII but for messages.)"""
+    if sum(map(len, lines)) <= PIPE_BUF:
+        yield "".join(lines)
+        return
+    piece = ""
+    for line in lines:
+        if piece and len(piece) + len(line) > PIPE_BUF:
+            yield piece
+            piece = ""
+        piece += line
+    yield piece
+
+
+def direct(logger: logging.Logger) -> Lines | None:
+    """Where the lines of this logger go, if they go there and nowhere else."""
+    root = logging.root.handlers
+    alone = len(root) == 1 and root[0].__class__ is Lines and not logger.handlers and logger.propagate
+    return (
+        cast(Lines, root[0]) if alone and (logger.parent is logging.root or direct(cast(Any, logger.parent))) else None
+    )
+
+
+@lru_cache(2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
+
+
+def _moment(created: float) -> str:
+    seconds = int(created)
+    return f"{_second(seconds)}.{int((created - seconds) * 1000):03d}Z"
+
+
+def _asked() -> Mapping[str, str]:
+    """Which request a line is about, where it is about one."""
+    asked = ASKED.get()
+    return {"request_id": asked[0], "trace_id": asked[1]} if asked is not None else {}
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
@@ -73,13 +158,15 @@ def _printable(text: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    if value.__class__ in (int, float):
-        return repr(value)
-    text = str(value)
+    return repr(value) if value.__class__ in (int, float) else _quoted(str(value))
+
+
+@lru_cache(1024)
+def _quoted(text: str) -> str:
     return text if _PLAIN.fullmatch(text) else json.dumps(text)
 
 
-_FORMATTERS: Mapping[str, type[logging.Formatter]] = {"text": TextFormatter, "json": JsonFormatter}
+_FORMATTERS: Mapping[str, type[LineFormatter]] = {"text": TextFormatter, "json": JsonFormatter}
 
 
 def configuration(form: str, level: str) -> dict[str, Any]:
@@ -89,7 +176,7 @@ def configuration(form: str, level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": _FORMATTERS[form]}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "handlers": {"stderr": {"()": Lines, "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
             "concord": {"level": level.upper()},

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client import disable_created_metrics as without_moments_of_creation
@@ -42,16 +43,31 @@ GAUGES = {
     "database_connections_in_use": "Database connections that a unit of work holds.",
     "database_connections_limit": "Database connections that there may be.",
     "database_work_waiting": "Units of work that wait for a thread.",
+    "kept_answers": "Answers that are kept, to be given again while nothing is written.",
+    "kept_bytes": "Bytes of memory that they take.",
 }
 
 
-class Metrics:
-    """What an application counts. `load` and `listeners` say how things stand, `shared` is the folder of several workers."""
+class Kept(Protocol):
+    """What tells of the answers that are kept: their number, their bytes, how many were given."""
 
-    def __init__(self, *, load: Callable[[], Load], listeners: Callable[[], int], shared: str | None) -> None:
+    size: int
+    given: int
+
+    def __len__(self) -> int: ...
+
+
+class Metrics:
+    """What an application counts. `load`, `listeners` and `kept` say how things stand, `shared` is the folder of several
+    workers."""
+
+    def __init__(
+        self, *, load: Callable[[], Load], listeners: Callable[[], int], kept: Kept, shared: str | None
+    ) -> None:
         self.in_flight = 0
         self._shared = shared
-        self._load, self._listeners = load, listeners
+        self._load, self._listeners, self._kept = load, listeners, kept
+        self._given = 0  # as far as they are counted
         self._own = own = CollectorRegistry()
         self._requests = Counter(
             "concord_http_requests", "Requests answered.", ("route", "method", "status"), registry=own
@@ -60,6 +76,7 @@ class Metrics:
             "concord_http_request_duration_seconds", "From the request's head to the answer's last byte; not of streams.",
             ("route", "method"), buckets=BUCKETS, registry=own,
         )  # fmt: skip
+        self._answers_given = Counter("concord_kept_answers_given", "Kept answers that were given.", registry=own)
         self._gauges = {
             name: Gauge(f"concord_{name}", about, registry=own, multiprocess_mode="livesum")
             for name, about in GAUGES.items()
@@ -77,9 +94,12 @@ class Metrics:
     def look(self) -> None:
         """Measure what is not counted as it happens."""
         load = self._load()
-        now = (self.in_flight, self._listeners(), load.in_use, load.limit, load.waiting)
+        kept = self._kept
+        now = (self.in_flight, self._listeners(), load.in_use, load.limit, load.waiting, len(kept), kept.size)
         for gauge, value in zip(self._gauges.values(), now, strict=True):
             gauge.set(value)
+        self._answers_given.inc(kept.given - self._given)
+        self._given = kept.given
 
     async def keep_looking(self) -> None:
         """For the other workers, one of whom may be asked instead of this one. Does nothing where there are none."""

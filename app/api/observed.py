@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import logging
 import re
-from datetime import UTC, datetime
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.logs import ASKED, Asked
+from app.api.logs import ASKED, Asked, Line, direct
 from app.api.metrics import UNROUTED, Metrics
-from app.kit.ids import new_id
+from app.kit.ids import request_id
 
 log = logging.getLogger("concord.access")
 QUIET = frozenset(("/livez", "/readyz", "/metrics"))
@@ -60,9 +59,10 @@ class Observed:
         level = logging.DEBUG if route in QUIET and answer.status < 400 else logging.INFO
         if log.isEnabledFor(level):
             fields = _fields(scope, answer, route, seconds)
-            log.handle(
-                log.makeRecord(log.name, level, __file__, 0, "request", (), None, extra=fields)
-            )  # nobody asks where
+            if (lines := direct(log)) is not None:
+                lines.tell(Line(time(), logging.getLevelName(level), log.name, "request", fields))
+            else:  # nobody asks where in the program
+                log.handle(log.makeRecord(log.name, level, __file__, 0, "request", (), None, extra=fields))
 
 
 def _fields(scope: Scope, answer: _Answer, route: str, seconds: float) -> dict[str, Any]:
@@ -102,20 +102,29 @@ class _Answer:
 def asked_by(scope: Scope) -> Asked:
     """The id of a request and of its trace: those that the client sends, if they are well-formed and sent once; otherwise new
     ones. A new trace takes the id of its first request, whose last bytes are random as the standard asks."""
-    own = new_id(datetime.now(UTC))
+    own = request_id()
     sent_id = sent_trace = None
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             sent_id = value if sent_id is None else b""
         elif name == b"traceparent":
             sent_trace = value if sent_trace is None else b""
-    request_id = sent_id.decode() if sent_id and _REQUEST_ID.fullmatch(sent_id) else str(own)
-    return Asked(request_id, _traced(scope) or _trace_of(sent_trace) or own.hex)
+    chosen = sent_id.decode() if sent_id and _REQUEST_ID.fullmatch(sent_id) else own
+    return Asked(chosen, _traced(scope) or _trace_of(sent_trace) or own.replace("-", ""))
 
 
 def _trace_of(traceparent: bytes | None) -> str | None:
     found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
     return found[1].decode() if found else None
+
+
+def name_span(scope: Scope, route: str) -> None:
+    """Say in the trace which route would answer, where no route is asked: FastAPI does so when it has found one."""
+    if (telemetry := scope.get("fastapi.telemetry")) is not None:
+        telemetry.route = route
+        span = trace.get_current_span()
+        span.update_name(f"{scope['method']} {route}")
+        span.set_attribute("http.route", route)
 
 
 def _traced(scope: Scope) -> str | None:

@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.auth.policy import Caller, Role
-from app.kit import paging
+from app.kit import paging, revisions
 from app.kit.db import Base, Key, Transaction, UtcDateTime, table_of, vocabulary
 from app.kit.errors import Conflict, Invalid, NotFound
 from app.kit.ids import new_id
@@ -55,6 +55,7 @@ class ApiKey(Base):
 
 
 TABLE = table_of(ApiKey)
+FOREVER = datetime.max.replace(tzinfo=UTC)
 _SHOWN = [column for column in TABLE.c if column.name not in ("id", "digest")]
 
 
@@ -85,6 +86,7 @@ def make(
         "created_at": tx.now, "created_by": tx.author.name, "expires_at": expires_at,
     }  # fmt: skip
     tx.execute(sa.insert(TABLE), row)
+    revisions.touch(tx)
     log.info("key %s (%s) made by %s", name, role.value, tx.author.name)
     return Made(fetch(tx, name), secret)
 
@@ -108,7 +110,8 @@ def find(tx: Transaction, secret: str) -> Caller | None:
     same = hmac.compare_digest(sought, row.digest if row is not None else "0" * 64)
     if row is None or not same or row.revoked_at is not None:
         return None
-    return None if row.expires_at is not None and row.expires_at <= tx.now else Caller(row.name, row.role)
+    until = row.expires_at or FOREVER
+    return None if until <= tx.now else Caller(row.name, row.role, until)
 
 
 _BY_DIGEST = sa.select(TABLE.c.name, TABLE.c.role, TABLE.c.digest, TABLE.c.expires_at, TABLE.c.revoked_at).where(
@@ -120,10 +123,11 @@ def browse(
     tx: Transaction, *, limit: int, after: Position | None = None
 ) -> tuple[Sequence[sa.Row[Any]], Position | None]:
     """A page of keys by name, the revoked among them, and where the next begins."""
-    rows, more = paging.page(tx, sa.select(*_SHOWN, TABLE.c.id), _BY_NAME, limit=limit, after=after)
+    rows, more = paging.page(tx, _LISTED, _BY_NAME, limit=limit, after=after)
     return rows, Position(rows[-1].name, rows[-1].id) if more else None
 
 
+_LISTED = sa.select(*_SHOWN, TABLE.c.id)
 _BY_NAME = paging.Order(TABLE.c.name, TABLE.c.id, down=False)
 
 
@@ -146,6 +150,7 @@ def revoke(tx: Transaction, name: str, *, even_the_last: bool = False) -> None:
         raise Conflict(f"{name} is the last key of an admin. Make another one first.", existing=name)
     first = TABLE.c.revoked_at.is_(None)  # of two at the same moment the first is the one that is remembered
     tx.execute(sa.update(TABLE).where(TABLE.c.name == name, first).values(revoked_at=tx.now, revoked_by=tx.author.name))
+    revisions.touch(tx)
     log.info("key %s revoked by %s", name, tx.author.name)
 
 

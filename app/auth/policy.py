@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from app.kit.vocabularies import Vocabulary
@@ -70,10 +71,12 @@ def least_role(permission: Permission) -> Role:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: by the name of the key, never by one that the client gives itself. Without a key: no role."""
+    """Who asks: by the name of the key, never by one that the client gives itself. Without a key: no role. `until`: when the
+    key expires, of a key that the registry has itself."""
 
     name: str
     role: Role | None
+    until: datetime | None = None
 
     def may(self, verb: str, noun: str) -> bool:
         """Whether the table has a row for it."""

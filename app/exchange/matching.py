@@ -102,9 +102,10 @@ def guesses(tx: Transaction, noun: str, names: Sequence[str], limit: int) -> lis
     return found
 
 
-def resembling(tx: Transaction, organizations: Resource[Any], name: str, but: str) -> list[Candidate]:
+def resembling(tx: Transaction, organizations: Resource[Any], name: str, but: UUID) -> list[Candidate]:
     """The organizations that may be the one with this name, which has just been written as `but`."""
-    return [each for each in match(tx, organizations, [name], 5)[0] if each.slug != but and each.score >= RESEMBLING]
+    near = guesses(tx, organizations.plural, [name], 5)[0]
+    return _shown(tx, organizations, [[each for each in near if each.record != but and each.score >= RESEMBLING]])[0]
 
 
 def _best(found: Iterable[Guess]) -> list[Guess]:

@@ -12,9 +12,6 @@ from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
-import xlsxwriter
-from xlsxwriter.utility import xl_range
-
 from app.kit.errors import NotAcceptable
 from app.kit.text import for_xml
 
@@ -44,6 +41,8 @@ class About:
 def workbook(sheets: Iterable[Sheet], file: IO[bytes], *, about: About) -> None:
     """Write the sheets, behind one that says what they are, into `file`. Rows are taken one by one and wait on disk.
     Raises NotAcceptable, with `file` untouched, for a text or a set of records that a sheet cannot hold."""
+    import xlsxwriter  # it takes 20 ms: only who asks for a workbook waits for that
+
     with TemporaryDirectory(prefix="concord-workbook-") as folder:
         made = xlsxwriter.Workbook(file, {"constant_memory": True, "tmpdir": folder})
         try:
@@ -83,6 +82,8 @@ def _sheet(sheet: Any, header: Sequence[str], rows: Iterable[Sequence[str]], *, 
 
 def _dress(sheet: Any, last: int, widths: Sequence[int]) -> None:
     """What makes a sheet good to read: columns as wide as they need, a header that stays and filters."""
+    from xlsxwriter.utility import xl_range
+
     narrowest, widest = WIDTHS
     for n, width in enumerate(widths):
         sheet.set_column(n, n, min(max(width, narrowest), widest))

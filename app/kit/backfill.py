@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from pydantic import BaseModel
 
-from app.kit import records, search
+from app.kit import records, revisions, search
 from app.kit.db import PAST, Transaction
 from app.kit.errors import Invalid
 from app.kit.resource import Resource, Target, Targets
@@ -47,6 +47,7 @@ def reindex(tx: Transaction, resources: Iterable[Resource[Any]]) -> int:
             entries = (_entry(resource, row) for row in rows)
             search.store(tx, entries)
             made, last = made + len(rows), rows[-1].id
+    revisions.touch(tx)
     return made
 
 

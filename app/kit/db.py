@@ -1,11 +1,13 @@
 """The database: tables' common ground, column types that mean the same on SQLite and PostgreSQL, and the unit of work.
 
 A unit of work is one function `work(tx)`: one connection, one transaction, one thread; committed before its result is
-handed out, and run again as a whole when another writer got in between. Reads are snapshots that see one state.
+handed out, and run again as a whole when another writer got in between. Reads are snapshots that see one state; what a single
+statement can tell is asked without a transaction, whose begin and end would cost more than the question.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import random
@@ -29,6 +31,7 @@ from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped
 from app.kit import edtf
 from app.kit.engines import CACHE, READ_ONLY
 from app.kit.errors import Again, Conflict, Forbidden, Invalid, Unavailable
+from app.kit.probes import Coalesced, FileProbe, Probe, ServerProbe
 from app.kit.replicas import Replica
 from app.kit.sides import Side, Watch
 from app.kit.turns import Queue, Turns
@@ -249,6 +252,7 @@ class Transaction:
     view: View | None = None  # where it looks: at the present, or at what a view of the past shows
     snapshot: bool = False  # whether it sees one state from its first question to its last
     number: int | None = None  # the registry's sequence in the state that it saw or made, as far as it was asked
+    left: int | None = None  # how many more statements see the same state (None: any number)
 
     @property
     def today(self) -> date:
@@ -257,7 +261,15 @@ class Transaction:
     def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
         if self.view is not None:
             statement, parameters = self.view(statement, parameters)
+        self._ask()
         return self.connection.execute(statement, parameters)
+
+    def _ask(self) -> None:
+        """Raises Several for a statement that would see another state than the one before."""
+        if self.left is not None:
+            if self.left == 0:
+                raise Several
+            self.left -= 1
 
     def held(self, statement: sa.Select[Any], *, shared: bool = False) -> sa.Select[Any]:
         """`statement`, the rows of which stay as they are until this transaction ends; `shared`: others may hold them so, too.
@@ -297,14 +309,26 @@ class Transaction:
         if self.view is not None:
             return int(self.execute(_SEQUENCE).scalar() or 0)
         if self.number is None or not self.snapshot:
+            self._ask()
             self.number = int(self.connection.exec_driver_sql(_SEQUENCE_SQL).scalar() or 0)
         return self.number
+
+    def saw(self, row: sa.Row[Any]) -> None:
+        """Take note of the sequence that `row` tells in its column NUMBER."""
+        if self.snapshot and self.view is None:
+            self.number = int(row.registry_sequence)
+
+
+class Several(Exception):
+    """A unit of work that was to ask a single statement asks more: they need a transaction to see the same state."""
 
 
 ROOMY = 40_000
 """Kilobytes of pages that SQLite keeps for who writes very much."""
 _SEQUENCE = sa.select(table_of(Clock).c.seq)
-_SEQUENCE_SQL = str(_SEQUENCE)  # every reading asks it, and half of what it costs would be to find this text again
+_SEQUENCE_SQL = str(_SEQUENCE)  # most readings ask it, and half of what it costs would be to find this text again
+NUMBER = _SEQUENCE.scalar_subquery().label("registry_sequence")
+"""The sequence as a column of what a statement reads, in the same state: see `Transaction.saw`."""
 Work = Callable[[Transaction], T]
 _RETRIED_STATES = frozenset({"40001", "40P01", "55P03"})  # serialization failure, deadlock, lock not available
 ATTEMPTS = 6
@@ -365,6 +389,7 @@ class Database:
         self._seal = seal
         self._turns = Turns(pool_size, Queue(waiting, PATIENCE))
         self._writer = None if self.primary.postgresql else Writer(self, Queue(waiting, WRITERS_PATIENCE))
+        self._probes: list[Probe] = []
         self._watches = [Watch(side.name, *side.looks) for side in self._sides() if side.postgresql]
 
     def _sides(self, *, primary: bool = False) -> list[Side]:
@@ -374,20 +399,24 @@ class Database:
         return [self.primary, self.replica] if self.replica.away or self.replica.late else [self.replica, self.primary]
 
     # -- synchronous --
-    def read(self, work: Work[T], *, primary: bool = False, at_least: int = 0) -> T:
-        """Run `work` on a snapshot. Raises Unavailable when the database does not answer."""
+    def read(self, work: Work[T], *, primary: bool = False, at_least: int = 0, alone: bool = False) -> T:
+        """Run `work` on a snapshot. `alone`: it will probably ask a single statement. Raises Unavailable when the database does
+        not answer."""
         *others, last = self._sides(primary=primary)
         for side in others:
             with suppress(Unavailable):
-                return self._persist(side, lambda: self._read_once(side, work, at_least), attempts=2)  # noqa: B023
-        return self._persist(last, lambda: self._read_once(last, work, at_least))
+                return self._persist(side, lambda: self._read_once(side, work, at_least, alone), attempts=2)  # noqa: B023
+        return self._persist(last, lambda: self._read_once(last, work, at_least, alone))
 
     def write(self, work: Work[T], author: Author, *, dry_run: bool = False) -> T:
         """Run `work`, seal and commit; on return it is durable. With `dry_run` all of it runs and nothing stays.
         Raises what `work` raises, Conflict for a constraint that no rule foresaw, Unavailable."""
         return self._persist(self.primary, lambda: self._write_once(work, author, dry_run=dry_run))
 
-    def _read_once(self, side: Side, work: Work[T], at_least: int) -> T:
+    def _read_once(self, side: Side, work: Work[T], at_least: int, alone: bool) -> T:  # noqa: FBT001
+        if alone and (self.replica is None or not at_least):
+            with suppress(Several), side.reading(alone=True) as connection:
+                return work(Transaction(connection, self.clock(), NOBODY, snapshot=True, left=1))
         with side.reading() as connection:
             tx = Transaction(connection, self.clock(), NOBODY, snapshot=True)
             if self.replica is not None and tx.sequence() < at_least and side is self.replica:
@@ -430,15 +459,33 @@ class Database:
         raise AssertionError("unreachable")
 
     # -- for the event loop --
-    def submit_read(self, work: Work[T], *, primary: bool = False, at_least: int = 0) -> Future[T]:
+    def submit_read(self, work: Work[T], *, primary: bool = False, at_least: int = 0, alone: bool = False) -> Future[T]:
         """Raises Unavailable at once where too many wait already."""
-        return self._turns.submit(lambda: self.read(work, primary=primary, at_least=at_least))
+        return self._turns.submit(lambda: self.read(work, primary=primary, at_least=at_least, alone=alone))
 
     def submit_write(self, work: Work[T], author: Author, *, dry_run: bool = False) -> Future[T]:
         """Raises Unavailable at once where too many wait already."""
         if self._writer is not None:
             return self._writer.submit(work, author, dry_run=dry_run)
         return self._turns.submit(lambda: self.write(work, author, dry_run=dry_run))
+
+    def probe(self) -> Probe:
+        """What tells, on the event loop, which state a reading would see. Where there is a replica it is the one that would be
+        read. Closed with the database, or before."""
+        if self.replica is not None:
+            probe: Probe = Coalesced(self._state)
+        elif self.primary.postgresql:
+            probe = ServerProbe(self.engine.url, is_away=lambda: self.primary.away)
+        else:
+            probe = FileProbe(self.engine.url)
+        self._probes.append(probe)
+        return probe
+
+    async def _state(self) -> tuple[Any, ...] | None:
+        with suppress(Unavailable):
+            ask = lambda tx: tuple(tx.connection.exec_driver_sql(ServerProbe.QUESTION).one())  # noqa: E731
+            return await asyncio.wrap_future(self.submit_read(ask))
+        return None
 
     def load(self) -> Load:
         """How busy it is in this process, at this moment."""
@@ -462,8 +509,8 @@ class Database:
         if self._writer is not None:
             self._writer.close()
         self._turns.close()
-        for watch in self._watches:
-            watch.stop()
+        for look in (*(watch.stop for watch in self._watches), *(probe.close for probe in self._probes)):
+            look()
         for side in self._sides():
             side.engine.dispose()
 

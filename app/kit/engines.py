@@ -1,7 +1,7 @@
 """Engines: connections to SQLite and PostgreSQL, set up the way the unit of work needs them.
 
-On both the transaction is begun by us and not by the driver. On PostgreSQL the same message carries the limits of the
-transaction, as nothing else lasts behind a pooler that hands the session to somebody else at its end (pgbouncer).
+On both the transaction is begun by us and not by the driver. On PostgreSQL a session is given its limits once; but behind a
+pooler, which hands it to somebody else at the end of each transaction (pgbouncer), the message that begins one carries them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ BEGIN = {
     ("sqlite", "write"): "BEGIN IMMEDIATE",
     ("postgresql", "read"): "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     ("postgresql", "write"): "BEGIN ISOLATION LEVEL READ COMMITTED",
+    # A single statement sees one state by itself.
+    ("sqlite", "one"): "",
+    ("postgresql", "one"): "",
 }
 """How a transaction begins, by the kind of database and what it is `for`; any other by a plain BEGIN."""
 
@@ -45,6 +48,8 @@ LIMITS = {
     "timezone": "UTC",
 }
 """What holds within each transaction on PostgreSQL. The address's own `options=-c name=value` go before."""
+POOLED = "pooled"
+"""Under which name a connection to PostgreSQL knows that it is a pooler's."""
 CONNECT = {
     "connect_timeout": 2,
     # A line that went dead is found in ten seconds though nothing is sent, and in four while something is on its way.
@@ -113,7 +118,8 @@ def _sqlite_engine(url: URL, pool_size: int) -> sa.Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(_begin(connection))
+        if told := _begin(connection):
+            connection.exec_driver_sql(told)
 
     return engine
 
@@ -136,6 +142,12 @@ def _begin(connection: Connection) -> str:
     return BEGIN.get((connection.dialect.name, purpose), "BEGIN")
 
 
+def _is_pooled(session: Session[Any]) -> bool:
+    """Whether the one who answered the knock is not the one who answers the question: a pooler, behind which the session is
+    another one in each transaction."""
+    return session.execute("SELECT pg_backend_pid()").fetchone() != (session.info.backend_pid,)
+
+
 def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> sa.Engine:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
@@ -148,26 +160,34 @@ def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> s
         hide_parameters=True,
     )
     own = str(url.query.get("options", "")).lower()
-    limited = "".join(f"; SET LOCAL {name} = '{value}'" for name, value in limits.items() if f"{name}=" not in own)
+    kept = [f"{name} = '{value}'" for name, value in limits.items() if f"{name}=" not in own]
+    for_good = "; ".join(f"SET {limit}" for limit in kept)
+    for_now = "".join(f"; SET LOCAL {limit}" for limit in kept)
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    def prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
         session = cast("Session[Any]", connection)
-        answering = session.execute("SELECT pg_backend_pid()").fetchone()
-        if answering != (session.info.backend_pid,):
-            # Whoever answered the knock is not who answers the question: a pooler, behind which the session changes with each
-            # transaction, and a statement that one of them has prepared is unknown to the next.
-            session.prepare_threshold = None
+        entry.info[POOLED] = _is_pooled(session)
+        if entry.info[POOLED]:
+            session.prepare_threshold = None  # what one session has prepared is unknown to the next
+        elif for_good:
+            session.execute(for_good.encode())
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(_begin(connection) + limited)
+        told = _begin(connection)
+        if connection.info[POOLED]:
+            told = (told or "BEGIN READ ONLY") + for_now
+        if told:
+            connection.exec_driver_sql(told)
 
-    @event.listens_for(engine, "handle_error")
-    def turned_away(context: ExceptionContext) -> None:
-        state = getattr(context.original_exception, "sqlstate", None)
-        reads = context.connection is not None and context.connection.get_execution_options().get("for") == "read"
-        if state in TURNED_AWAY and not (state == READ_ONLY and reads):  # a reading that writes is a fault of ours
-            context.is_disconnect = True
-
+    event.listen(engine, "handle_error", _turned_away)
     return engine
+
+
+def _turned_away(context: ExceptionContext) -> None:
+    state = getattr(context.original_exception, "sqlstate", None)
+    purpose = None if context.connection is None else context.connection.get_execution_options().get("for")
+    # A reading that writes is a fault of ours.
+    if state in TURNED_AWAY and not (state == READ_ONLY and purpose in ("read", "one")):
+        context.is_disconnect = True

@@ -284,13 +284,27 @@ class Lasting(Windowed):
 
 
 def conditions(query: ListQuery, table: sa.Table, today: date) -> list[sa.ColumnElement[bool]]:
-    """What a record must fulfil to be in the list that `query` asks for. Raises Invalid for parameters that mean nothing
-    without another."""
+    """What a record must fulfil to be in the list that `query` asks for. Raises Invalid as `narrowing` does."""
+    return [*standing(table, query.withdrawn), *narrowing(query, table, today)]
+
+
+def standing(table: sa.FromClause, withdrawn: Withdrawn) -> list[sa.ColumnElement[bool]]:
+    """Whether a record is withdrawn, where that counts: a question of every list."""
+    gone = table.c.withdrawn_at
+    if withdrawn is Withdrawn.both:
+        return []
+    return [gone.is_not(None) if withdrawn is Withdrawn.only else gone.is_(None)]
+
+
+def narrowing(query: ListQuery, table: sa.Table, today: date) -> list[sa.ColumnElement[bool]]:
+    """What a record must fulfil beside that. Raises Invalid for parameters that mean nothing without another."""
     for flag, mark in (("descendants", "tree"), ("lineage", "lineage")):
-        asked = (where.wrapped if isinstance(where, Among) else where for _, where in questions(query))
-        if getattr(query, flag, False) and not any(getattr(where, mark, None) for where in asked):
+        wheres = (where.wrapped if isinstance(where, Among) else where for _, where in questions(query))
+        if getattr(query, flag, False) and not any(getattr(where, mark, None) for where in wheres):
             raise Invalid.parameter(flag, "alone", "It starts from a record: name one with another parameter.")
-    found, about = list(_common(query, table)), Asked(query, table, today)
+    found, about = list[sa.ColumnElement[bool]](), Asked(query, table, today)
+    if query.updated_since is not None:
+        found.append(table.c.updated_at >= query.updated_since)
     children: dict[sa.Table, list[sa.ColumnElement[bool]]] = defaultdict(list)
     for value, where in questions(query):
         (found if where.child is None else children[where.child]).append(where.clause(value, about))
@@ -308,11 +322,3 @@ def questions(query: ListQuery) -> Iterator[tuple[Any, Where]]:
         value = getattr(query, name)
         if value is not None:
             yield from ((value, mark) for mark in info.metadata if isinstance(mark, Where))
-
-
-def _common(query: ListQuery, table: sa.Table) -> Iterator[sa.ColumnElement[bool]]:
-    if query.withdrawn is not Withdrawn.both:
-        gone = table.c.withdrawn_at
-        yield gone.is_not(None) if query.withdrawn is Withdrawn.only else gone.is_(None)
-    if query.updated_since is not None:
-        yield table.c.updated_at >= query.updated_since

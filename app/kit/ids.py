@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from datetime import datetime
+from random import Random
 from uuid import UUID
 
 
@@ -29,3 +31,14 @@ def series(moment: datetime) -> Iterator[UUID]:
         for step in memoryview(os.urandom(4096)).cast("I"):
             number += step + 1
             yield UUID(int=milliseconds << 80 | 0x7 << 76 | number >> 62 << 64 | 0x2 << 62 | number & (1 << 62) - 1)
+
+
+def request_id() -> str:
+    """The text of a UUIDv7 for this moment. Every request has one, whatever becomes of it: so it is made cheaply, and may be
+    guessed."""
+    low = f"{_CHANCE.getrandbits(62) | 1 << 63:016x}"
+    moment = f"{time.time_ns() // 1_000_000:012x}"
+    return f"{moment[:8]}-{moment[8:]}-7{_CHANCE.getrandbits(12):03x}-{low[:4]}-{low[4:]}"
+
+
+_CHANCE = Random(os.urandom(32))  # noqa: S311

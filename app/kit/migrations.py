@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,12 @@ def configuration(location: Path) -> Config:
 
 
 def _scripts(location: Path) -> ScriptDirectory:
+    return _read(location, (location / "versions").stat().st_mtime_ns)
+
+
+@lru_cache(4)
+def _read(location: Path, changed: int) -> ScriptDirectory:  # noqa: ARG001  # a folder that changed is read anew
+    """The scripts, which are compiled each time that they are read: a start asks for them five times."""
     return ScriptDirectory.from_config(configuration(location))
 
 

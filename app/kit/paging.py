@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -41,15 +42,24 @@ class Order:
     id: sa.Column[Any]
     down: bool
 
+    def without(self) -> tuple[sa.ColumnElement[Any], ...]:
+        """The order of those that lack the key."""
+        return (self.id.desc() if self.down else self.id.asc(),)
+
     def clauses(self) -> tuple[sa.ColumnElement[Any], ...]:
         return (self.column.desc(), self.id.desc()) if self.down else (self.column.asc(), self.id.asc())
 
-    def beyond(self, position: Position) -> sa.ColumnElement[bool]:
-        """Rows after `position`. The values carry their column's type: bound as plain text, SQLite would compare a
-        date with a text of another form and lose rows in silence."""
+    def beyond(self) -> sa.ColumnElement[bool]:
+        """Rows after the position (AFTER, AFTER_ID). The values carry their column's type: bound as plain text, SQLite would
+        compare a date with a text of another form and lose rows in silence."""
         here = sa.tuple_(self.column, self.id)
-        there = sa.tuple_(sa.literal(position.value, self.column.type), sa.literal(position.id, self.id.type))
+        there = sa.tuple_(sa.bindparam(AFTER, type_=self.column.type), sa.bindparam(AFTER_ID, type_=self.id.type))
         return here < there if self.down else here > there
+
+    def beyond_without(self) -> sa.ColumnElement[bool]:
+        """The same among those that lack the key."""
+        there = sa.bindparam(AFTER_ID, type_=self.id.type)
+        return self.id < there if self.down else self.id > there
 
 
 def encode(position: Position, context: str) -> str:
@@ -102,21 +112,40 @@ def _typed(value: Any, column: sa.Column[Any]) -> Any:
 
 
 def page(
-    tx: Transaction, statement: sa.Select[Any], order: Order, *, limit: int, after: Position | None
+    tx: Transaction,
+    statement: sa.Select[Any],
+    order: Order,
+    *,
+    limit: int,
+    after: Position | None,
+    where: Sequence[sa.ColumnElement[bool]] = (),
 ) -> tuple[Sequence[sa.Row[Any]], bool]:
-    """At most `limit` rows of `statement` in `order` behind `after`, and whether more follow."""
+    """At most `limit` rows of `statement` that fulfil `where` in `order` behind `after`, and whether more follow."""
     rows: list[sa.Row[Any]] = []
+    place = {} if after is None else {AFTER: after.value, AFTER_ID: after.id}
     if after is None or after.value is not None:
-        with_key = statement.order_by(*order.clauses()).limit(limit + 1)
-        if order.column.nullable:
-            with_key = with_key.where(order.column.is_not(None))
-        if after is not None:
-            with_key = with_key.where(order.beyond(after))
-        rows += tx.execute(with_key).all()
+        with_key = _with_key(statement, order, behind=after is not None)
+        rows += tx.execute(with_key.where(*where) if where else with_key, {**place, LIMIT: limit + 1}).all()
     if order.column.nullable and len(rows) <= limit:
-        ids = order.id.desc() if order.down else order.id.asc()
-        keyless = statement.where(order.column.is_(None)).order_by(ids).limit(limit + 1 - len(rows))
-        if after is not None and after.value is None:
-            keyless = keyless.where(order.id < after.id if order.down else order.id > after.id)
-        rows += tx.execute(keyless).all()
+        keyless = _keyless(statement, order, behind=after is not None and after.value is None)
+        rows += tx.execute(keyless.where(*where), {**place, LIMIT: limit + 1 - len(rows)}).all()
     return rows[:limit], len(rows) > limit
+
+
+AFTER, AFTER_ID, LIMIT = "after", "after_id", "page_limit"
+
+
+# Putting these together costs as much as running them, so each is made once.
+@lru_cache(1024)
+def _with_key(statement: sa.Select[Any], order: Order, *, behind: bool) -> sa.Select[Any]:
+    made = statement.order_by(*order.clauses()).limit(sa.bindparam(LIMIT, type_=sa.Integer))
+    if order.column.nullable:
+        made = made.where(order.column.is_not(None))
+    return made.where(order.beyond()) if behind else made
+
+
+@lru_cache(1024)
+def _keyless(statement: sa.Select[Any], order: Order, *, behind: bool) -> sa.Select[Any]:
+    made = statement.where(order.column.is_(None)).order_by(*order.without())
+    made = made.limit(sa.bindparam(LIMIT, type_=sa.Integer))
+    return made.where(order.beyond_without()) if behind else made

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
@@ -18,10 +19,22 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ValidationError
 
 from app.kit import filters, paging, past, revisions
-from app.kit.db import WAITING, Base, Database, Transaction
+from app.kit.db import NUMBER, WAITING, Base, Database, Transaction
 from app.kit.errors import Again, Conflict, Fault, Gone, Invalid, Malformed, Moved, NotFound, PreconditionMissing, Stale
 from app.kit.ids import new_id
-from app.kit.resource import COMMON, Link, Linked, Proposal, Resource, Rows, Target, Targets, claim_of
+from app.kit.resource import (
+    COMMON,
+    Brought,
+    Computed,
+    Link,
+    Linked,
+    Proposal,
+    Resource,
+    Rows,
+    Target,
+    Targets,
+    claim_of,
+)
 from app.kit.revisions import Action, Written
 from app.kit.text import is_id, key_of, slugify
 
@@ -78,7 +91,10 @@ def open_database(
 
 def fetch(tx: Transaction, resource: Resource[Any], key: str) -> Stored:
     """The record that `key` (id or slug) names. Raises NotFound, Gone."""
-    row = locate(tx, resource, key)
+    row = _found(tx, (resource.whole_by_id, resource.whole_by_slug), key)
+    if row is None:
+        raise _nothing(resource, key)
+    tx.saw(row)
     if row.withdrawn_at is not None:
         raise gone(tx, resource, row)
     return _stored(tx, resource, row)
@@ -88,46 +104,85 @@ def browse(tx: Transaction, resource: Resource[Any], query: filters.ListQuery) -
     """The page of the list that `query` asks for. Raises Malformed for a foreign cursor or an unknown sort,
     Invalid for a filter that names a record which does not exist."""
     table = resource.table
-    where = filters.conditions(query, table, tx.today)
+    where = filters.narrowing(query, table, tx.today)
     order, context = _order(resource, query), _context(resource, query)
+    statement = _list(resource.shown, order.column, query.withdrawn)
     after = paging.decode(query.cursor, context, order.column) if query.cursor is not None else None
-    shown = (table.c.id, table.c.shape, table.c.document, table.c.withdrawn_at)
-    statement = sa.select(*shown, order.column.label("sort_key")).where(*where)
-    rows, more = paging.page(tx, statement, order, limit=query.limit, after=after)
-    if not rows and after is None:
+    rows, more = paging.page(tx, statement, order, limit=query.limit, after=after, where=where)
+    if rows:
+        tx.saw(rows[0])
+    elif after is None:
         _insist_on_references(tx, query)
     return Page(
         items=list(bodies(tx, resource, rows)),
-        next=paging.encode(paging.Position(rows[-1].sort_key, rows[-1].id), context) if more else None,
-        total=tx.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar_one()
-        if query.count
-        else None,
+        next=paging.encode(paging.Position(rows[-1].sort_key, UUID(str(rows[-1].id))), context) if more else None,
+        total=_total(tx, table, query) if query.count else None,
     )
 
 
-def bodies(tx: Transaction, resource: Resource[Any], rows: Sequence[sa.Row[Any]]) -> Iterator[bytes]:
-    """The JSON of each row: its stored document, its computed fields behind it."""
-    computed = [part(tx, rows) for part in resource.computed] if rows else []
+def _total(tx: Transaction, table: sa.Table, query: filters.ListQuery) -> int:
+    where = filters.conditions(query, table, tx.today)
+    return int(tx.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar_one())
+
+
+@cache
+def _list(
+    shown: tuple[sa.ColumnElement[Any], ...], key: sa.Column[Any], withdrawn: filters.Withdrawn
+) -> sa.Select[Any]:
+    """What a list reads of each record, and the key that it is sorted by."""
+    return sa.select(*shown, key.label("sort_key"), NUMBER).where(*filters.standing(key.table, withdrawn))
+
+
+def bodies(
+    tx: Transaction, resource: Resource[Any], rows: Sequence[sa.Row[Any]], *, new: bool = False
+) -> Iterator[bytes]:
+    """The JSON of each row: its stored document, its computed fields behind it. `new`: they were made a moment ago."""
+    computed = [_computing(tx, part, rows, new=new) for part in resource.computed] if rows else []
     for row in rows:
         extra: Snapshot = {}
-        for part in computed:
-            extra.update(part.get(row.id, {}))
+        for fields_of in computed:
+            extra.update(fields_of(row))
         if row.withdrawn_at is not None:
             extra["withdrawn_at"] = row.withdrawn_at
         body = _document(resource, row)
         yield body[:-1] + b"," + msgspec.json.encode(extra)[1:] if extra else body
 
 
+def _computing(
+    tx: Transaction, part: Computed, rows: Sequence[Any], *, new: bool
+) -> Callable[[Any], Mapping[str, Any]]:
+    """What gives the computed fields of each of these rows."""
+    if isinstance(part, Brought):
+        name, show = part.name, part.show
+        if new:
+            return lambda row: show(row, None)  # nothing hangs on it yet
+        if hasattr(rows[0], name):
+            return lambda row: show(row, getattr(row, name))
+        part = part.asked
+    found = part(tx, rows)
+    return lambda row: found.get(row.id, {})
+
+
 def locate(tx: Transaction, resource: Resource[Any], key: str, *, to_write: bool = False) -> sa.Row[Any]:
     """The row that `key` names, withdrawn or not. `to_write`: other writers of it wait until this transaction ends
     (PostgreSQL; SQLite has one writer). Raises NotFound."""
+    by_id, by_slug = resource.by_id, resource.by_slug
+    row = _found(tx, (tx.held(by_id), tx.held(by_slug)) if to_write else (by_id, by_slug), key)
+    if row is None:
+        raise _nothing(resource, key)
+    return row
+
+
+def _found(tx: Transaction, ways: tuple[sa.Select[Any], sa.Select[Any]], key: str) -> sa.Row[Any] | None:
+    """The row that `key` names, by the statement for an id or the one for a slug."""
     named = key_of(key)
-    if named is not None:
-        statement = resource.by_id if isinstance(named, UUID) else resource.by_slug
-        row = tx.execute(tx.held(statement) if to_write else statement, {"key": named}).one_or_none()
-        if row is not None:
-            return row
-    raise NotFound(f"No record of {resource.plural} has the id or slug {key[:100]!r}.")
+    if named is None:
+        return None
+    return tx.execute(ways[0] if isinstance(named, UUID) else ways[1], {"key": named}).one_or_none()
+
+
+def _nothing(resource: Resource[Any], key: str) -> NotFound:
+    return NotFound(f"No record of {resource.plural} has the id or slug {key[:100]!r}.")
 
 
 def gone(tx: Transaction, resource: Resource[Any], row: sa.Row[Any]) -> Gone:
@@ -172,8 +227,8 @@ def _document(resource: Resource[Any], row: Any) -> bytes:
     return row.document.encode() if row.shape == resource.shape else msgspec.json.encode(snapshot(resource, row))
 
 
-def _stored(tx: Transaction, resource: Resource[Any], row: Any, *, written: bool = False) -> Stored:
-    body = next(bodies(tx, resource, [row]))
+def _stored(tx: Transaction, resource: Resource[Any], row: Any, *, written: bool = False, new: bool = False) -> Stored:
+    body = next(bodies(tx, resource, [row], new=new))
     return Stored(row.id, row.slug, row.version, body, written)
 
 
@@ -429,11 +484,8 @@ def _noun(table: sa.Table) -> str:
 
 def slugs_like(tx: Transaction, resource: Resource[Any], slug: str) -> set[str]:
     """`slug` and its numbered relatives, as far as they are in use or no record may have them."""
-    column = resource.table.c.slug
-    numbered = sa.and_(column > f"{slug}-", column < f"{slug}-:")
-    return set(tx.execute(sa.select(column).where(sa.or_(column == slug, numbered))).scalars()) | (
-        resource.reserved & {slug}
-    )
+    bounds = {"slug": slug, "first": f"{slug}-", "last": f"{slug}-:"}
+    return set(tx.execute(_numbered(resource.table.c.slug), bounds).scalars()) | (resource.reserved & {slug})
 
 
 def _derived(tx: Transaction, resource: Resource[In], data: In) -> str:
@@ -621,21 +673,20 @@ def _store(tx: Transaction, weighed: Weighed) -> Stored:
         **_moved(resource, None),
     }
     if before is None:
-        tx.execute(sa.insert(resource.table).values(id=identifier, slug=meta["slug"], created_at=tx.now, **row))
+        tx.execute(_inserting(resource.table), {"id": identifier, "slug": meta["slug"], "created_at": tx.now, **row})
     else:
         _update(tx, resource, before, row)
     for child, rows in weighed.items:
         if before is not None:
             tx.execute(sa.delete(child.table).where(child.table.c[child.parent] == identifier))
         if rows:
-            tx.execute(sa.insert(child.table), rows)
+            tx.execute(_inserting(child.table), rows)
     written = Written(resource.table, identifier, meta["slug"], meta["version"], resource.shape, document)
     texts = list(resource.texts(weighed.plain))
     as_before = weighed.action is Action.changed and texts == list(resource.texts(weighed.old))
     revisions.note(tx, written, weighed.action, weighed.changed, None if as_before else texts)
-    return _stored(
-        tx, resource, _Row(identifier, meta["slug"], meta["version"], resource.shape, document), written=True
-    )
+    stands = _Row(identifier, meta["slug"], meta["version"], resource.shape, document)
+    return _stored(tx, resource, stands, written=True, new=before is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -655,9 +706,34 @@ def _update(tx: Transaction, resource: Resource[Any], before: sa.Row[Any], value
     faster."""
     table = resource.table
     past.keep(tx, table, before.id, before.version, (child.table for child in resource.plan.children))
-    statement = sa.update(table).where(table.c.id == before.id, table.c.version == before.version).values(**values)
-    if tx.execute(statement).rowcount != 1:
+    if (
+        tx.execute(_replacing(table), {**values, "replaced": before.id, "replaced_version": before.version}).rowcount
+        != 1
+    ):
         raise Again
+
+
+# Statements that every write runs: putting one together costs as much as running it, so each is made once.
+_inserting = cache(sa.insert)
+
+
+@cache
+def _replacing(table: sa.Table) -> sa.Update:
+    key, version = sa.bindparam("replaced", type_=table.c.id.type), sa.bindparam("replaced_version", type_=sa.Integer)
+    return sa.update(table).where(table.c.id == key, table.c.version == version)
+
+
+@cache
+def _claiming(table: sa.Table) -> sa.Select[Any]:
+    claim, but = sa.bindparam("claim", type_=table.c.claim.type), sa.bindparam("but", type_=table.c.id.type)
+    return sa.select(table.c.id, table.c.slug).where(table.c.claim == claim, table.c.id != but)
+
+
+@cache
+def _numbered(slug: sa.Column[Any]) -> sa.Select[Any]:
+    first, last = (sa.bindparam(name, type_=slug.type) for name in ("first", "last"))
+    numbered = sa.and_(slug > first, slug < last)
+    return sa.select(slug).where(sa.or_(slug == sa.bindparam("slug", type_=slug.type), numbered))
 
 
 def insist_on_distinct(resource: Resource[Any], shown: Snapshot) -> None:
@@ -670,9 +746,7 @@ def insist_on_distinct(resource: Resource[Any], shown: Snapshot) -> None:
 
 
 def _insist_on_claim(tx: Transaction, table: sa.Table, claims: Sequence[str], claim: str, identifier: UUID) -> None:
-    other = tx.execute(
-        sa.select(table.c.id, table.c.slug).where(table.c.claim == claim, table.c.id != identifier)
-    ).first()
+    other = tx.execute(_claiming(table), {"claim": claim, "but": identifier}).first()
     if other is not None:
         raise same(table, claims[:1], f"/{claims[0]}", other)
 

@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy.orm import InstrumentedAttribute, Mapper
 
 from app.kit import edtf
-from app.kit.db import Record, Transaction, table_of
+from app.kit.db import NUMBER, Record, Transaction, table_of
 from app.kit.search import Texts
 from app.kit.text import fold
 
@@ -298,13 +298,27 @@ class Proposal(Generic[In]):
 
 
 Rule = Callable[[Transaction, Proposal[Any]], None]
-Computed = Callable[[Transaction, Sequence[Any]], Mapping[UUID, Mapping[str, Any]]]
+Asked = Callable[[Transaction, Sequence[Any]], Mapping[UUID, Mapping[str, Any]]]
 """For a page of rows (with their id, shape and document), by id, some fields that no column holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """The same, without a statement of its own: `column` is what the one that reads rows of a noun's table brings along, under
+    its name, and `show` makes the fields of a row and that. `asked` is for rows that were read without it."""
+
+    name: str
+    column: Callable[[sa.Table], sa.ColumnElement[Any]]
+    show: Callable[[Any, Any], Mapping[str, Any]]
+    asked: Asked
+
+
+Computed = Asked | Brought
 Collected = Callable[[Transaction, Sequence[UUID]], Iterable[str]]
 """For some records of a noun, the slugs of the records of another that go with them."""
 
-Warned = Callable[[Transaction, Any, str], Sequence[Mapping[str, Any]]]
-"""For a record that was just created, from its data and its slug: what its author may want to know."""
+Warned = Callable[[Transaction, Any, UUID], Sequence[Mapping[str, Any]]]
+"""For a record that was just created, from its data and its id: what its author may want to know."""
 
 COMMON = ("id", "slug", "version", "created_at", "updated_at")
 
@@ -371,6 +385,34 @@ class Resource(Generic[In]):
             c.id, c.slug, c.version, c.created_at, c.withdrawn_at, c.shape, c.document, moved.label("moved_to")
         )
         return statement.where(column == sa.bindparam("key", type_=column.type))
+
+    @cached_property
+    def whole_by_slug(self) -> sa.Select[Any]:
+        """The same with all that is to be told of it, and the number of the state in which it is so."""
+        return self.by_slug.add_columns(*self.brought, NUMBER)
+
+    @cached_property
+    def whole_by_id(self) -> sa.Select[Any]:
+        """The same by the id."""
+        return self.by_id.add_columns(*self.brought, NUMBER)
+
+    @cached_property
+    def brought(self) -> tuple[sa.Label[Any], ...]:
+        """What a statement that reads rows to be shown brings along for its computed fields."""
+        return tuple(part.column(self.table).label(part.name) for part in self.computed if isinstance(part, Brought))
+
+    @cached_property
+    def shown(self) -> tuple[sa.ColumnElement[Any], ...]:
+        """The columns of which `records.bodies` makes what is shown of a record. Where nothing more is asked by it, the id is
+        as the driver has it: to make a UUID of it costs more than to read the row."""
+        c = self.table.c
+        identifier = sa.type_coerce(c.id, sa.String).label("id") if self.in_one else c.id
+        return (identifier, c.shape, c.document, c.withdrawn_at, *self.brought)
+
+    @cached_property
+    def in_one(self) -> bool:
+        """Whether a single statement reads all that is shown of its records."""
+        return all(isinstance(part, Brought) for part in self.computed)
 
     @property
     def key_name(self) -> str:

@@ -59,7 +59,9 @@ VERY_MANY = 10_000
 """After so many writes at once the database counts anew."""
 TABLE = table_of(Revision)
 _CLOCK = table_of(Clock)
+_INSERT = sa.insert(TABLE)
 _ADVANCE = sa.update(_CLOCK).values(seq=_CLOCK.c.seq + sa.bindparam("writes")).returning(_CLOCK.c.seq)
+_TOUCH = sa.update(_CLOCK).values(seq=_CLOCK.c.seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def seal(tx: Transaction) -> None:
     numbered = list(enumerate(tx.pending, last - len(tx.pending) + 1))
     for start in range(0, len(numbered), 1000):
         part = numbered[start : start + 1000]
-        tx.execute(sa.insert(TABLE), [{"seq": seq, **pending.revision} for seq, pending in part])
+        tx.execute(_INSERT, [{"seq": seq, **pending.revision} for seq, pending in part])
     for table in {pending.table.name: pending.table for pending in tx.pending}.values():
         _number(tx, table, [(seq, pending.revision) for seq, pending in numbered if pending.table is table])
     search.store(
@@ -163,6 +165,11 @@ def enter(tx: Transaction, table: sa.Table, several: Sequence[Born]) -> None:
 
 
 _ENTERED = tuple(TABLE.c.keys())
+
+
+def touch(tx: Transaction) -> None:
+    """Let it be seen that something was written, though it has no number: what has been read before may be so no more."""
+    tx.execute(_TOUCH)
 
 
 def _number(tx: Transaction, table: sa.Table, writes: Sequence[tuple[int, Mapping[str, Any]]]) -> None:

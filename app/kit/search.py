@@ -174,8 +174,11 @@ def store(tx: Transaction, entries: Iterable[Entry]) -> None:
     forget(tx, [entry.record for entry in last.values() if not entry.fresh])
     rows = chain.from_iterable(map(_rows, last.values()))
     while part := list(islice(rows, 1000)):  # all of them would be more than the records themselves
-        tx.execute(sa.insert(TEXT), [row for row, _ in part])
-        tx.execute(sa.insert(INDEX), [{"rowid": row["id"], "words": found} for row, found in part])
+        tx.execute(_INSERT_TEXT, [row for row, _ in part])
+        tx.execute(_INSERT_WORDS, [{"rowid": row["id"], "words": found} for row, found in part])
+
+
+_INSERT_TEXT, _INSERT_WORDS = sa.insert(TEXT), sa.insert(INDEX)
 
 
 def enter(tx: Transaction, entries: Iterable[Entry]) -> None:

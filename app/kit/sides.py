@@ -40,6 +40,7 @@ class Side:
         self.postgresql = self.engine.dialect.name == "postgresql"
         self.away = False
         self._reading = self.engine.execution_options(**{"for": "read"})
+        self._asking = self.engine.execution_options(**{"for": "one"})
         self._writing = self.engine.execution_options(**{"for": "write"})
         self._lines: dict[int, tuple[Any, float]] = {}  # the sessions that are used now, and since when
         self._lock = threading.Lock()
@@ -47,9 +48,9 @@ class Side:
         self.looks: tuple[Callable[[], None], ...] = (self.look,)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A connection whose transaction sees one state."""
-        with self._reading.connect() as connection, self._on_the_line(connection):
+    def reading(self, *, alone: bool = False) -> Iterator[Connection]:
+        """A connection whose transaction sees one state. `alone`: for a single statement, which does so without one."""
+        with (self._asking if alone else self._reading).connect() as connection, self._on_the_line(connection):
             info = connection.info  # a connection that broke has none any more
             info[UNTIL] = time.monotonic() + READ_SECONDS
             try:

@@ -119,6 +119,7 @@ def _table(link: Linked, noun: Any) -> str:
 
 def _by_slug(tx: Transaction, resource: Resource[Any], slugs: set[str]) -> dict[str, Any]:
     table = resource.table
-    columns = (table.c.id, table.c.slug, table.c.shape, table.c.document, table.c.withdrawn_at)
-    rows = tx.execute(sa.select(*columns).where(table.c.slug.in_(sorted(slugs))).order_by(table.c.slug)).all()
+    rows = tx.execute(
+        sa.select(table.c.slug, *resource.shown).where(table.c.slug.in_(sorted(slugs))).order_by(table.c.slug)
+    ).all()
     return {row.slug: msgspec.Raw(body) for row, body in zip(rows, records.bodies(tx, resource, rows), strict=True)}

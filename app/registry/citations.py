@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +12,12 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.kit import gathered
 from app.kit.among import among
 from app.kit.db import FILTERED, Base, Record, Transaction, reference, table_of, vocabulary
 from app.kit.errors import Fault, Invalid
 from app.kit.filters import Asked, Where, named
-from app.kit.resource import COMMON, Computed, Proposal
+from app.kit.resource import COMMON, Brought, Computed, Proposal
 from app.kit.search import Rank, texts_of
 from app.kit.vocabularies import Vocabulary
 from app.registry.collaboration_types import CollaborationType
@@ -117,40 +120,69 @@ _STANDING = (
     among(CITATION.target_record_id),
     CITATION.withdrawn_at.is_(None),
 )
-_EVIDENCE = (
-    sa.select(CITATION.target_record_id, CITATION.field, SOURCE.slug, SOURCE.retrieved)
-    .join(table_of(Source), SOURCE.id == CITATION.source_id)
-    .where(*_STANDING, CITATION.support != Support.contradicts)
-)
+_COUNTING = (CITATION.withdrawn_at.is_(None), CITATION.support != Support.contradicts)
 _CITATIONS = sa.select(CITATION.slug).where(*_STANDING).order_by(CITATION.slug)
 
 
 def evidence_of(noun: CitedNoun) -> Computed:
     """For records of `noun`, the field `evidence`: which of their fields are cited (JSON Pointers; the empty one is the
     record as a whole), which hold something that could be, from which sources, and when the oldest of these was read.
-    What contradicts a record is no evidence for it. One statement, whatever the number of records."""
+    What contradicts a record is no evidence for it."""
 
-    def computed(tx: Transaction, rows: Sequence[Any]) -> Mapping[UUID, Mapping[str, Any]]:
-        found: dict[UUID, list[Any]] = {row.id: [] for row in rows}
-        for citation in tx.execute(_EVIDENCE, {"noun": noun, "ids": list(found)}):
-            found[citation.target_record_id].append(citation)
-        return {row.id: {"evidence": _evidence(row, found[row.id])} for row in rows}
+    def column(table: sa.Table) -> sa.ColumnElement[Any]:
+        source = table_of(Source).alias("cited_source")
+        found = sa.select(gathered.gathered(CITATION.field, source.c.slug, source.c.retrieved))
+        ours = (CITATION.target_noun == noun, CITATION.target_record_id == table.c.id, *_COUNTING)
+        return found.join(source, source.c.id == CITATION.source_id).where(*ours).correlate(table).scalar_subquery()
 
-    return computed
+    def show(row: Any, told: str | None) -> Mapping[str, Any]:
+        return {"evidence": _evidence(row.document, gathered.read(told))}
+
+    @cache
+    def of_records() -> sa.Select[Any]:
+        table = table_of(CITED[noun])
+        ids = sa.bindparam("ids", expanding=True, type_=sa.Uuid)
+        return sa.select(table.c.id, column(table).label("cited")).where(table.c.id.in_(ids))
+
+    def asked(tx: Transaction, rows: Sequence[Any]) -> Mapping[UUID, Mapping[str, Any]]:
+        told = {row.id: row.cited for row in tx.execute(of_records(), {"ids": [row.id for row in rows]})}
+        return {row.id: show(row, told.get(row.id)) for row in rows}
+
+    return Brought("cited", column, show, asked)
 
 
-def _evidence(row: Any, citations: Sequence[Any]) -> dict[str, Any]:
-    document: dict[str, Any] = msgspec.json.decode(row.document)
+def _evidence(document: str, citations: Sequence[Sequence[Any]]) -> msgspec.Raw | dict[str, Any]:
+    values: dict[str, Any] = msgspec.json.decode(document)
     # Nothing stated is null, or empty; 0 and false are statements.
-    citable = [f"/{name}" for name, value in document.items() if (value or value == 0) and name not in _KEPT]
+    stated = tuple([name for name, value in values.items() if value or value == 0])
     if not citations:
-        return {"cited_fields": [], "citable_fields": citable, "sources": [], "oldest_retrieved": None}
+        return _uncited(stated)
+    fields, sources, read = zip(*citations, strict=True)
     return {
-        "cited_fields": sorted({citation.field for citation in citations}),
-        "citable_fields": citable,
-        "sources": sorted({citation.slug for citation in citations}),
-        "oldest_retrieved": min((c.retrieved for c in citations if c.retrieved is not None), default=None),
+        "cited_fields": sorted(set(fields)),
+        "citable_fields": _citable(stated),
+        "sources": sorted(set(sources)),
+        "oldest_retrieved": min((_moment(each) for each in read if each is not None), default=None),
     }
+
+
+@lru_cache(4096)
+def _uncited(stated: tuple[str, ...]) -> msgspec.Raw:
+    """The evidence of a record with these fields, for which nothing is cited. There are few such sets, and many records."""
+    citable = _citable(stated)
+    return msgspec.Raw(
+        msgspec.json.encode({"cited_fields": [], "citable_fields": citable, "sources": [], "oldest_retrieved": None})
+    )
+
+
+def _citable(stated: Iterable[str]) -> list[str]:
+    return [f"/{name}" for name in stated if name not in _KEPT]
+
+
+def _moment(text: str) -> datetime:
+    """A moment as JSON of the database has it: PostgreSQL says the zone, SQLite leaves out that it is UTC."""
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def citations_of(noun: CitedNoun) -> Callable[[Transaction, Sequence[UUID]], Iterable[str]]:

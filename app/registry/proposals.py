@@ -316,14 +316,14 @@ ORDERS = {
     name: paging.Order(TABLE.c.created_at, TABLE.c.id, down=name.startswith("-"))
     for name in ("-created_at", "created_at")
 }
-_LISTED = [column for column in TABLE.c if column.name not in ("content", "citation")]
+_LISTED = sa.select(*(column for column in TABLE.c if column.name not in ("content", "citation")))
 
 
 def browse(
     tx: Transaction, where: Sequence[sa.ColumnElement[bool]], order: paging.Order, *, limit: int, after: Position | None
 ) -> tuple[list[dict[str, Any]], Position | None]:
     """A page of proposals, without what they propose, and where the next begins."""
-    rows, more = paging.page(tx, sa.select(*_LISTED).where(*where), order, limit=limit, after=after)
+    rows, more = paging.page(tx, _LISTED, order, limit=limit, after=after, where=where)
     numbers = _numbers(tx, rows)
     return [_entry(row, numbers) for row in rows], Position(rows[-1].created_at, rows[-1].id) if more else None
 

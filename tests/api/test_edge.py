@@ -15,9 +15,11 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from app.api.deadlines import Deadlines
 from app.api.edge import Edge
 from app.api.limits import RateLimit
 from app.api.problems import TYPES
+from app.api.verbs import Verbs, VerbsLayer
 from app.kit import sides
 from app.kit.db import Database, Transaction
 from app.kit.errors import Unavailable
@@ -42,9 +44,10 @@ def get(app: FastAPI, target: str, **request: Any) -> Answer:
 
 
 def edged(app: Any, **settings: Any) -> Edge:
-    """The edge around an application of the test's own."""
+    """The edge, and what lies between it and the routes, around an application of the test's own."""
     made = Settings(**settings)
-    return Edge(app, settings=made, rate=RateLimit(made))
+    layer = VerbsLayer(Deadlines(app, settings=made), verbs=Verbs(FastAPI()), root_path=made.root_path)
+    return Edge(layer, settings=made, rate=RateLimit(made))
 
 
 # --- sizes -----------------------------------------------------------------------------------------------------------

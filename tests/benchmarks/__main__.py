@@ -9,6 +9,7 @@ Exits with 1 when something grew faster than it may.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import TextIO
 
 from tests.benchmarks import registries
+from tests.benchmarks.contests import CONTESTS
 from tests.benchmarks.measures import PARTS, Way, measure
 from tests.benchmarks.registries import Place
+from tests.benchmarks.rounds import THOROUGH, Bout
 
 KINDS = ("sqlite", "postgresql")
 
@@ -29,22 +32,42 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--sizes", default="1000,100000", help="organizations, smallest first")
     parser.add_argument("--databases", default=",".join(KINDS))
-    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument(
+        "--parts", default=",".join(PARTS), help="http: three servers side by side, in the largest of up to 100,000"
+    )
     parser.add_argument("--cache", type=Path, help="a folder that keeps the registries for the next run")
     parser.add_argument("--out", type=Path, help="a file that the tables are written to, too")
+    http = parser.add_argument_group("of the part http")
+    http.add_argument("--rounds", type=int, default=THOROUGH.rounds, help="how often each server is asked")
+    http.add_argument("--seconds", type=float, default=THOROUGH.seconds, help="how long, each time")
+    http.add_argument("--rows", type=int, default=THOROUGH.rows, help="of the file that is imported")
+    http.add_argument("--only", default="", help="only contests whose name holds this")
+    http.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the registry: --set cache_bytes=0",
+    )
     return parser.parse_args(given)
 
 
 def main(given: Sequence[str] | None = None) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers that it has started are stopped with it
     asked = arguments(given)
     sizes = sorted(int(size) for size in asked.sizes.split(","))
-    way = Way(parts=asked.parts.split(","))
+    way = Way(parts=asked.parts.split(","), bout=_bout(asked))
     with _folder(asked.cache) as folder, _opened(asked.out) as out:
         well = True
         for kind in asked.databases.split(","):
             with place(kind, folder) as where:
                 well &= measure(where, folder, sizes, lambda line: _say(line, out), way)
     return 0 if well else 1
+
+
+def _bout(asked: argparse.Namespace) -> Bout:
+    chosen = [contest for contest in CONTESTS if asked.only in contest.name]
+    return Bout(rounds=asked.rounds, seconds=asked.seconds, rows=asked.rows, contests=chosen, settings=asked.set)
 
 
 @contextmanager

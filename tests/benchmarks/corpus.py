@@ -16,6 +16,8 @@ from app.registry.organizations import OrganizationKind
 SEED = 20_261_125
 SHARING = 5
 """So many organizations have the same rare word."""
+NEW = 10_000_000
+"""From this number on there is nobody in the corpus."""
 TYPES = ("Training", "Joint event", "Policy dialogue", "Research", "Technical assistance")
 
 # Of five organizations that share a rare word each is of another sort, so no two have one name.
@@ -47,11 +49,11 @@ _TOPICS = (
     "Small Enterprises", "Fisheries", "Textiles", "Mining", "Tourism", "Water", "Climate", "Standards", "Innovation",
     "Management", "Cooperation",
 )  # fmt: skip
-_COUNTRIES = (
+COUNTRIES = (
     "CH", "FR", "DE", "US", "BR", "IN", "CN", "JP", "ZA", "NG", "KE", "EG", "GB", "ES", "PT", "IT", "MX", "AR", "CL", "PE",
     "CO", "ID", "PH", "VN", "TH", "KR", "AU", "NZ", "CA", "SE", "NO", "FI", "DK", "NL", "BE", "PL", "TR", "MA", "SN", "GH",
 )  # fmt: skip
-_KINDS = tuple(OrganizationKind)
+KINDS = tuple(OrganizationKind)
 _ROLES, _STATUSES = tuple(ParticipantRole), tuple(CollaborationStatus)
 _BEGINS = ("ba", "ko", "mi", "ra", "tu", "ve", "sa", "lo", "ne", "di", "pa", "gu", "fi", "zo", "he", "ju")
 _ENDS = ("ndar", "vik", "lund", "meter", "ska", "rino", "tal", "burg", "mann", "sson", "teva", "quist", "dale", "rov")
@@ -84,6 +86,16 @@ def organizations(size: int) -> Iterator[dict[str, Any]]:
         yield _organization(n, words, Random(SEED + n))  # noqa: S311
 
 
+def newcomers(count: int, first: int = 0) -> Iterator[dict[str, Any]]:
+    """Organizations that are in no corpus, `count` from the one with the number `first`: a word of its own in each name."""
+    for n in range(first, first + count):
+        record = _organization(n, first + count, Random(SEED + NEW + n))  # noqa: S311
+        own = rare(NEW + n)
+        record["name"] = f"{own} Bureau of {_TOPICS[n % len(_TOPICS)]}"
+        record["identifiers"] = [{"scheme": "ror", "value": f"9{n:x}"}] if n % 5 == 0 else []
+        yield record
+
+
 def _organization(n: int, words: int, chance: Random) -> dict[str, Any]:
     common = n % 3 == 0
     own = rare(n % words)
@@ -91,8 +103,8 @@ def _organization(n: int, words: int, chance: Random) -> dict[str, Any]:
     record: dict[str, Any] = {
         "name": name,
         "acronym": _initials(name) if chance.random() < 0.4 else None,
-        "kind": chance.choice(_KINDS).value,
-        "country": _COUNTRIES[min(int(chance.expovariate(0.12)), len(_COUNTRIES) - 1)],
+        "kind": chance.choice(KINDS).value,
+        "country": COUNTRIES[min(int(chance.expovariate(0.12)), len(COUNTRIES) - 1)],
         "founded": str(chance.randrange(1850, 2025)) if chance.random() < 0.6 else None,
         "url": f"https://{own.lower()}{n}.example" if chance.random() < 0.5 else None,
     }

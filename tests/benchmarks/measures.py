@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import log
 from pathlib import Path
 
 from app.kit import records
-from tests.benchmarks import registries, streams
+from tests.benchmarks import promises, registries, rounds, streams
 from tests.benchmarks.questions import QUESTIONS, THOROUGH, Pace, Question, Times, ask, subject
 from tests.benchmarks.registries import Place
+from tests.benchmarks.rounds import Bout
 from tests.benchmarks.streams import Flow
+from tests.benchmarks.tables import Say, mark, row
 
 IMPORTED = 100_000
 """Rows of the longest file that is imported."""
@@ -21,17 +23,20 @@ FLOWING = 1.15
 MEGABYTE = 1_048_576
 MOST_GROWN = 150
 """Megabytes by which the process may grow that exports, whatever the size."""
-PARTS = ("questions", "exports", "imports")
-Say = Callable[[str], None]
+SERVED = 100_000
+"""Organizations of the largest registry that is asked over HTTP."""
+PARTS = ("questions", "exports", "imports", "http")
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How it is measured: which parts, how often a question is asked, and what runs a stream (its verb, form, URL, file)."""
+    """How it is measured: which parts, how often a question is asked, what runs a stream (its verb, form, URL, file), and how
+    long servers are asked."""
 
     parts: Sequence[str] = PARTS
     pace: Pace = THOROUGH
     run: Callable[..., Flow] = streams.run
+    bout: Bout = field(default_factory=Bout)
 
 
 def measure(place: Place, folder: Path, sizes: Sequence[int], say: Say, way: Way) -> bool:
@@ -47,6 +52,10 @@ def measure(place: Place, folder: Path, sizes: Sequence[int], say: Say, way: Way
         well += _exports(urls, say, way.run)
     if "imports" in way.parts:
         well += _imports(place, folder, sizes, say=say, run=way.run)
+    if "http" in way.parts:
+        size = max(size for size in sizes if size <= SERVED)
+        well += rounds.compete(place, f"benchmark_{size}", say, way.bout)
+        well += promises.keep(place, f"benchmark_{size}", say, way.bout)
     return all(well)
 
 
@@ -58,15 +67,15 @@ def _questions(urls: dict[int, str], say: Say, pace: Pace) -> Iterator[bool]:
     databases = [records.open_database(url, pool_size=1) for url in urls.values()]
     about = [subject(database, size) for database, size in zip(databases, urls, strict=True)]
     sizes = list(urls)
-    say("\n" + _row("milliseconds: median (least)", *(f"{size:,}" for size in sizes), "exponent", "at most", "target"))
-    say(_row(":--", *["--:"] * (len(sizes) + 2), ":--"))
+    say("\n" + row("milliseconds: median (least)", *(f"{size:,}" for size in sizes), "exponent", "at most", "target"))
+    say(row(":--", *["--:"] * (len(sizes) + 2), ":--"))
     for question in QUESTIONS:
         times = ask(question, about, pace)
         grown = list(exponents(sizes, [time.least for time in times]))
         well = all(exponent <= question.growth for exponent in grown)
         medians = (f"{time.median:.2f} ({time.least:.2f})" for time in times)
         target = _verdict(question, dict(zip(sizes, times, strict=True)))
-        say(_row(question.name, *medians, _shown(grown), _bound(question.growth, well=well), target))
+        say(row(question.name, *medians, _shown(grown), _bound(question.growth, well=well), target))
         yield well
     for database in databases:
         database.close()
@@ -84,10 +93,10 @@ def _verdict(question: Question, times: dict[int, Times]) -> str:
     for size, factor in ((100_000, 1), (1_000_000, 2)):
         if question.target is not None and size in times:
             most = question.target * factor
-            said.append(f"{_mark(times[size].median <= most)} {most:g} ms at {size:,}")
+            said.append(f"{mark(times[size].median <= most)} {most:g} ms at {size:,}")
     if question.level and len(times) > 1:
         smallest, largest = times[min(times)].median, times[max(times)].median
-        said.append(f"{_mark(largest <= 2 * smallest)} twice the smallest")
+        said.append(f"{mark(largest <= 2 * smallest)} twice the smallest")
     return ", ".join(said)
 
 
@@ -123,8 +132,8 @@ def _imports(place: Place, folder: Path, sizes: Sequence[int], *, say: Say, run:
 
 
 def _headed(sizes: Sequence[int], say: Say) -> None:
-    say("\n" + _row("streams: rows/s, memory", *(f"{size:,}" for size in sizes), "exponent", "at most", "target"))
-    say(_row(":--", *["--:"] * (len(sizes) + 2), ":--"))
+    say("\n" + row("streams: rows/s, memory", *(f"{size:,}" for size in sizes), "exponent", "at most", "target"))
+    say(row(":--", *["--:"] * (len(sizes) + 2), ":--"))
 
 
 def _told(stream: Stream, sizes: Sequence[int], say: Say) -> bool:
@@ -133,8 +142,8 @@ def _told(stream: Stream, sizes: Sequence[int], say: Say) -> bool:
     well = all(exponent <= FLOWING for exponent in grown)
     shown = (f"{flow.rate:,.0f}/s, {_megabytes(flow)}" for flow in stream.flows)
     most = stream.flows[-1].grown
-    target = f"{_mark(most <= MOST_GROWN * MEGABYTE)} {MOST_GROWN} MB" if stream.bounded and most is not None else ""
-    say(_row(stream.name, *shown, _shown(grown), _bound(FLOWING, well=well), target))
+    target = f"{mark(most <= MOST_GROWN * MEGABYTE)} {MOST_GROWN} MB" if stream.bounded and most is not None else ""
+    say(row(stream.name, *shown, _shown(grown), _bound(FLOWING, well=well), target))
     return well
 
 
@@ -145,17 +154,9 @@ def _megabytes(flow: Flow) -> str:
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def _shown(grown: Sequence[float]) -> str:
     return ", ".join(f"{exponent:.2f}" for exponent in grown)
 
 
 def _bound(most: float, *, well: bool) -> str:
-    return f"{most:g} {_mark(well)}"
-
-
-def _mark(well: bool) -> str:  # noqa: FBT001  # it is all that it shows
-    return "✓" if well else "✗"
+    return f"{most:g} {mark(well)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,15 +48,45 @@ class Place:
             return f"sqlite:///{Path(self.where) / name}.db"
         return make_url(self.where).set(database=name).render_as_string(hide_password=False)
 
-    def clear(self, name: str) -> None:
-        """Make room for a database of this name, whatever is there."""
+    def drop(self, name: str) -> None:
+        """Let a database go, where there is one of this name."""
         if self.kind == "sqlite":
             for end in ("", "-wal", "-shm"):
                 Path(f"{self.where}/{name}.db{end}").unlink(missing_ok=True)
-            return
+        else:
+            self._command(f"DROP DATABASE IF EXISTS {name}")
+
+    def clear(self, name: str) -> None:
+        """Make room for a database of this name, whatever is there."""
+        self.drop(name)
+        if self.kind == "postgresql":
+            self._command(f"CREATE DATABASE {name} TEMPLATE template0")
+
+    @contextmanager
+    def blank(self, name: str) -> Iterator[str]:
+        """The URL of a database that is there for a while."""
+        self.clear(name)
+        try:
+            yield self.url(name)
+        finally:
+            self.drop(name)
+
+    @contextmanager
+    def copied(self, of: str, name: str) -> Iterator[str]:
+        """The URL of a copy of a database that nobody uses. The copy is there for a while."""
+        self.drop(name)
+        try:
+            if self.kind == "sqlite":
+                shutil.copy(f"{self.where}/{of}.db", f"{self.where}/{name}.db")
+            else:
+                self._command(f"CREATE DATABASE {name} TEMPLATE {of} STRATEGY FILE_COPY")
+            yield self.url(name)
+        finally:
+            self.drop(name)
+
+    def _command(self, text: str) -> None:
         with psycopg.connect(self.where, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {name}".encode())
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+            connection.execute(text.encode())
 
     def bytes(self, name: str) -> int:
         """What a database takes on disk."""

@@ -892,12 +892,13 @@ def test_updated_since_finds_what_was_written_at_or_after_a_moment(
 
 
 @contextmanager
-def statements(database: Database) -> Iterator[list[str]]:
-    """The SQL that is sent meanwhile, without the begin of transactions."""
+def statements(database: Database, *, all_of_them: bool = False) -> Iterator[list[str]]:
+    """The SQL that is sent meanwhile, without the begin of transactions and without the look-up of keys, or `all_of_them`."""
     sent: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if not statement.startswith("BEGIN") and "FROM api_key" not in statement:  # who asks is looked up apart
+        # Who asks is looked up apart.
+        if all_of_them or (not statement.startswith("BEGIN") and "FROM api_key" not in statement):
             sent.append(statement)
 
     sa.event.listen(database.engine, "before_cursor_execute", note)
@@ -905,6 +906,20 @@ def statements(database: Database) -> Iterator[list[str]]:
         yield sent
     finally:
         sa.event.remove(database.engine, "before_cursor_execute", note)
+
+
+@every_noun
+def test_a_record_and_a_page_are_one_statement_and_no_transaction(
+    client: httpx.Client, noun: Builder, database: Database
+) -> None:
+    record, resource = noun(client), RESOURCE[noun.plural]
+    both = [f"{noun.path}/{record['slug']}", noun.path]
+    before = [client.get(path) for path in both]
+    asked = 1 if resource.in_one else 2  # a review calendar is a question of its own
+    with statements(database, all_of_them=True) as sent:
+        assert [client.get(path).content for path in both] == [answer.content for answer in before]
+    assert len([each for each in sent if "FROM api_key" not in each and not each.startswith("BEGIN")]) == 2 * asked
+    assert sum(each.startswith("BEGIN") for each in sent) == 2 * (asked - 1)
 
 
 @every_noun

@@ -719,3 +719,59 @@ def test_an_error_of_the_database_repeats_no_values(database: Database) -> None:
         )
     assert "nowhere" in str(crash.value)
     assert "a0b1c2" not in str(crash.value)
+
+
+# --- a reading of one statement ---------------------------------------------------------------------------------------
+
+
+def test_a_reading_that_asks_more_than_one_statement_after_all_sees_one_state(database: Database) -> None:
+    tries = []
+
+    def work(tx: Transaction) -> tuple[int, int]:
+        first = count(tx)
+        tries.append(first)
+        database.write(organization(f"Between {len(tries)}"), TESTER)
+        return first, count(tx)
+
+    def count(tx: Transaction) -> int:
+        return int(tx.execute(sa.select(sa.func.count()).select_from(ORGANIZATION)).scalar_one())
+
+    assert database.read(work, alone=True) == (1, 1)
+    assert tries == [0, 1]  # it began again, on a snapshot
+
+
+def test_a_reading_of_one_statement_tells_the_state_that_it_saw(database: Database) -> None:
+    slug = database.write(organization("Harbour office"), TESTER)
+    seen = []
+
+    def work(tx: Transaction) -> int:
+        records.fetch(tx, ORGANIZATIONS, slug)
+        seen.append(tx)
+        database.write(organization(f"Later {len(seen)}"), TESTER)
+        return tx.sequence()
+
+    assert [database.read(work, alone=True) for _ in range(3)] == [1, 2, 3]
+    assert len(seen) == 3
+
+
+def test_what_is_not_there_is_missed_in_a_state_that_is_told(database: Database) -> None:
+    def work(tx: Transaction) -> tuple[bool, int]:
+        there = False
+        with suppress(NotFound):
+            records.fetch(tx, ORGANIZATIONS, "harbour-office")
+            there = True
+        if not there:
+            database.write(organization("Harbour office"), TESTER)
+        return there, tx.sequence()
+
+    assert database.read(work, alone=True) == (True, 1)  # and not: missed in the state that has it
+
+
+@on_postgresql
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_session_has_the_limits_with_and_without_a_transaction(database: Database, alone: bool) -> None:  # noqa: FBT001
+    def limits(tx: Transaction) -> list[Any]:
+        names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "TimeZone")
+        return [tx.connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names]
+
+    assert database.read(limits, alone=alone) == ["30s", "5s", "30s", "UTC"]

@@ -84,6 +84,17 @@ def test_a_request_is_one_span_with_its_route_and_nothing_secret(server: Server,
     assert all(span.trace_id.hex() in text for span in spans.values())
 
 
+def test_a_kept_answer_is_a_span_like_any_other(server: Server) -> None:
+    with collecting() as (collector, variables):
+        with served(server.fresh("seeded"), "--no-seed", variables=variables, telemetry="true") as (_, client):
+            for _ in range(4):
+                client.get("/v1/organizations/oecd")
+            until(lambda: len(collector.spans()) >= 4)
+            assert "concord_kept_answers_given_total 2.0" in client.get("/metrics").text
+        assert {span.name for span in collector.spans()} == {"GET /v1/organizations/{organization_id}"}
+        assert {attributes(span)["http.route"] for span in collector.spans()} == {"/v1/organizations/{organization_id}"}
+
+
 def test_without_the_setting_nothing_is_sent(server: Server) -> None:
     with collecting() as (collector, variables):
         with served(server.fresh("seeded"), "--no-seed", variables=variables) as (_, client):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic_core import PydanticCustomError
 
 from app.api import deps, openapi
-from app.api.edge import take_time
+from app.api.deadlines import take_time
 from app.api.strict import JSON, StrictRoute, WrongMediaType, read_file
 from app.api.v1 import RESOURCES
 from app.exchange import files, imports

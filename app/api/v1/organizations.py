@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import Field
 
@@ -84,11 +85,11 @@ class OrganizationQuery(CitableQuery, Timed):
     descendants: Flag = Field(default=False, description="With `part_of`: at any depth.")
 
 
-def warned(tx: Transaction, data: OrganizationIn, slug: str) -> list[dict[str, Any]]:
+def warned(tx: Transaction, data: OrganizationIn, identifier: UUID) -> list[dict[str, Any]]:
     """The organizations that may be the same body."""
     return [
         {"code": "resembles", "message": f"This may be {found.name} ({found.slug}).", "candidate": found.shown()}
-        for found in resembling(tx, RESOURCE, data.name, slug)
+        for found in resembling(tx, RESOURCE, data.name, identifier)
     ]
 
 

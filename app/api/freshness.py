@@ -1,0 +1,322 @@
+"""Freshness: answers that are kept, and given again only while nothing was written since. In front of the routes.
+
+An answer is kept under the number that a probe of the registry showed *before* its rows were read, and is given to a request
+only if a probe that was sent *after that request arrived* shows the same number. So whoever was told of a write, by whichever
+process, never gets what was before it: a kept answer is exactly as fresh as a new one, and no time is set after which it
+expires. What is kept is bounded in bytes, and the least recently used goes first. What is asked for the first time is not kept
+yet: who walks through the whole registry does not push out what everybody reads.
+
+Only what the routes themselves would answer is kept, byte for byte, and only answers with an entity-tag that others may see as
+well: those are made of the registry's state and of the day, and of nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api import conditional, sequences
+from app.api.observed import name_span
+from app.auth.policy import ANYBODY, Caller
+from app.kit.db import Database
+from app.kit.errors import Malformed
+from app.kit.probes import Probe
+
+NOT_ANSWERED_AGAIN = frozenset(
+    (b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"range", b"last-event-id")
+)
+"""Headers of requests that are more than a question for what is there."""
+ACCEPT, AUTHORIZATION, HOST = b"accept", b"authorization", b"host"
+KNOWN, SEEN = b"if-none-match", b"registry-sequence"
+READ_ONCE = frozenset((
+    ACCEPT, AUTHORIZATION, HOST, KNOWN, SEEN, b"origin", b"content-type", b"change-reason", b"idempotency-key",
+))  # fmt: skip
+"""Headers that a route may read, or refuse when they come twice."""
+SHARED = b"no-cache"
+"""The Cache-Control of what may be kept, and must be revalidated: by us as by everybody else."""
+BESIDE = 600
+"""About the bytes that an entry takes beside what is in it."""
+NEWCOMERS = 8_192
+"""So many addresses that were asked for once are remembered."""
+CALLERS = 1_024
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class State(NamedTuple):
+    """What a kept answer was made of: the registry as a probe showed it, and the day."""
+
+    number: Hashable
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that may be answered with what is kept."""
+
+    address: tuple[Hashable, ...]
+    secret: bytes | None
+    known: bytes | None
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer, the state that it shows, and what the layers around would otherwise learn from its route."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    tag: str
+    route: str
+    sequence: int
+    state: State
+
+    @property
+    def size(self) -> int:
+        return BESIDE + len(self.body) + sum(len(name) + len(value) + 100 for name, value in self.headers)
+
+
+class Freshness:
+    """The layer. Where nothing may be in the store it does nothing."""
+
+    def __init__(self, app: ASGIApp, *, store: Store) -> None:
+        self._app = app
+        self._store = store
+        self._newcomers: set[int] = set()
+        self._callers: OrderedDict[bytes, tuple[Caller, State]] = OrderedDict()
+        self._rendering: dict[Hashable, asyncio.Future[Kept | None]] = {}
+        self._database: Database | None = None
+        self._probe: Probe | None = None
+        self._is_on = store.most > 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            self._forget(None)
+            return
+        asked = _asked(scope) if self._is_on and scope["method"] == "GET" else None
+        if asked is None or self._is_new(asked.address):
+            await self._app(scope, receive, send)
+            return
+        database: Database = scope["app"].state.database
+        if database is not self._database:
+            self._forget(database)
+        number = await self._probe.state() if self._probe is not None else None
+        if number is None:
+            await self._app(scope, receive, send)
+            return
+        now = database.clock()
+        await self._answer(asked, State(number, now.date()), now, scope, receive, send)
+
+    async def _answer(
+        self, asked: Asked, state: State, now: datetime, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        caller = self._caller(asked, state, now, scope)
+        if caller is None:  # its route will find out who it is
+            await self._render(asked, state, scope, receive, send)
+            return
+        key = (asked.address, caller.role)
+        kept = self._find(key, asked, state, scope)
+        if kept is None and (rendering := self._rendering.get((key, asked.known, state))) is not None:
+            kept = await asyncio.shield(rendering)  # begun under the number that this request's own probe has shown
+        if kept is None or not _is_enough(kept, asked, scope):
+            await self._render(asked, state, scope, receive, send, key)
+            return
+        self._store.given += 1
+        scope["state"].update(route=kept.route, caller=caller)
+        name_span(scope, kept.route)
+        await send({"type": "http.response.start", "status": kept.status, "headers": kept.headers})
+        await send({"type": "http.response.body", "body": kept.body})
+
+    def _find(self, key: Hashable, asked: Asked, state: State, scope: Scope) -> Kept | None:
+        """The answer to this request that is kept under this state."""
+        if asked.known is not None and (kept := self._store.find((key, asked.known), state)) is not None:
+            return kept
+        kept = self._store.find((key, None), state)
+        if kept is None or asked.known is None or not conditional.unchanged(Request(scope), kept.tag):
+            return kept
+        return None  # 304: what else that says its route knows
+
+    async def _render(
+        self, asked: Asked, state: State, scope: Scope, receive: Receive, send: Send, key: Hashable = None
+    ) -> None:
+        """Let the routes answer, and keep it. Those who ask the same meanwhile, under the same state, wait for it."""
+        capture = _Capture(send)
+        flight = (key, asked.known, state)
+        alone = key is None or flight in self._rendering
+        rendering = asyncio.get_running_loop().create_future()
+        if not alone:
+            self._rendering[flight] = rendering
+        kept: Kept | None = None
+        try:
+            await self._app(scope, receive, capture.send)
+            kept = self._keep(asked, state, scope, capture)
+        finally:
+            rendering.set_result(kept)
+            if not alone:
+                del self._rendering[flight]
+
+    def _keep(self, asked: Asked, state: State, scope: Scope, capture: _Capture) -> Kept | None:
+        kept, caller = capture.kept(scope, state), scope["state"].get("caller")
+        if kept is None or caller is None:
+            return None
+        if asked.secret is not None:
+            if caller.until is None:  # the issuer of its token is not watched by the probe
+                return None
+            self._callers[asked.secret] = caller, state
+            self._callers.move_to_end(asked.secret)
+            if len(self._callers) > CALLERS:
+                self._callers.popitem(last=False)
+        key = (asked.address, caller.role)
+        self._store.keep((key, asked.known if kept.status == NOT_MODIFIED else None), kept)
+        return kept
+
+    def _caller(self, asked: Asked, state: State, now: datetime, scope: Scope) -> Caller | None:
+        """Who asks, where that is known without asking the database, and who asks may read at all."""
+        app: Any = scope["app"]
+        if asked.secret is None:
+            return ANYBODY if app.state.settings.public_read else None
+        if app.state.database.replica is not None:  # keys are looked up elsewhere than the state is
+            return None
+        caller, since = self._callers.get(asked.secret, (None, None))
+        if caller is None or since != state or caller.until is None or caller.until <= now:
+            return None
+        self._callers.move_to_end(asked.secret)
+        return caller
+
+    def _is_new(self, address: Hashable) -> bool:
+        """Whether this is asked for the first time, as far as anybody remembers."""
+        number = hash(address)
+        if number in self._newcomers:
+            return False
+        if len(self._newcomers) >= NEWCOMERS:
+            self._newcomers.clear()
+        self._newcomers.add(number)
+        return True
+
+    def _forget(self, database: Database | None) -> None:
+        """Begin anew, with another database."""
+        if self._probe is not None:
+            self._probe.close()
+        self._probe = database.probe() if database is not None else None
+        self._database = database
+        self._store.clear()
+        self._callers.clear()
+
+
+NOT_MODIFIED = 304
+
+
+def _asked(scope: Scope) -> Asked | None:
+    """What a request asks for; None for one that is left to the routes: it is no plain question, or is ambiguous, so that they
+    may refuse it."""
+    told: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name in READ_ONCE:
+            if name in told:
+                return None
+            told[name] = value
+        elif name in NOT_ANSWERED_AGAIN:
+            return None
+    address = (
+        scope["path"], scope["query_string"], told.get(ACCEPT), told.get(HOST), scope["scheme"], scope.get("head"),
+    )  # fmt: skip
+    secret = told.get(AUTHORIZATION)
+    return Asked(
+        address,
+        None if secret is None else hashlib.sha256(secret).digest(),
+        told.get(KNOWN),
+        SEEN in told or KNOWN in told,
+    )
+
+
+def _is_enough(kept: Kept, asked: Asked, scope: Scope) -> bool:
+    """Whether it is no older than what the client has seen, elsewhere: behind a replica that may be newer than what this side
+    has. False also for a request that tells it in a way that a route refuses."""
+    if not asked.seen:
+        return True
+    try:
+        seen = sequences.seen(Request(scope))
+    except Malformed:
+        return False
+    return scope["app"].state.database.replica is None or (seen.number <= kept.sequence and not seen.newer)
+
+
+class _Capture:
+    """An answer on its way out, as far as it can be kept: in one piece."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._start: Message | None = None
+        self._body: bytes | None = None
+        self._pieces = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+        elif message["type"] == "http.response.body":
+            self._pieces += 1
+            self._body = None if message.get("more_body") or self._pieces > 1 else message.get("body", b"")
+        await self._send(message)
+
+    def kept(self, scope: Scope, state: State) -> Kept | None:
+        """What was sent, if it is of a kind that is kept."""
+        if self._start is None or self._body is None or self._start["status"] not in (200, NOT_MODIFIED):
+            return None
+        headers = list(self._start["headers"])
+        told, shared = dict(headers), scope["state"]
+        if (
+            b"etag" not in told
+            or told.get(b"cache-control") != SHARED
+            or "sequence" not in shared
+            or "newest" in shared
+        ):
+            return None
+        return Kept(
+            self._start["status"], headers, self._body, told[b"etag"].decode("latin-1"),
+            shared["route"], shared["sequence"], state,
+        )  # fmt: skip
+
+
+class Store:
+    """Answers, the least recently used of which goes when there are more than `most` bytes of them. `given`: how many were
+    given to somebody again."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
+        self.size = 0
+        self.given = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def find(self, key: Hashable, state: State) -> Kept | None:
+        """What is kept under this key, if it was made under this state."""
+        kept = self._kept.get(key)
+        if kept is None or kept.state != state:
+            return None
+        self._kept.move_to_end(key)
+        return kept
+
+    def keep(self, key: Hashable, kept: Kept) -> None:
+        if (before := self._kept.pop(key, None)) is not None:
+            self.size -= before.size
+        self._kept[key] = kept
+        self.size += kept.size
+        while self.size > self.most:
+            _, oldest = self._kept.popitem(last=False)
+            self.size -= oldest.size
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self.size = 0

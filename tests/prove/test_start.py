@@ -1,0 +1,73 @@
+"""A start takes a second, and a worker little memory: a replica that is added in a hurry helps at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import Server
+from tests.support.proofs import Proof
+from tests.test_cli import served
+
+LINUX = sys.platform == "linux"
+LAZY = ("icalendar", "xlsxwriter")
+
+
+@pytest.mark.skipif(not LINUX, reason="what a process has spent is read from /proc")
+@pytest.mark.proves("start")
+def test_a_start_takes_a_second_and_an_idle_worker_little_memory(server: Server, proof: Proof) -> None:
+    """The fastest start of several: what another program takes of the machine meanwhile is no part of it."""
+    url = server.fresh("seeded")
+    wall, processor, memory = zip(*(_started(url) for _ in range(proof.rounds(1, 10))), strict=True)
+    proof.measure("from the start of `concord serve` to its first answer, seeded", min(wall), "s", at_most=1.5)
+    proof.measure("of it on the processor", min(processor), "s", at_most=1.5)
+    proof.measure("memory of an idle worker (PSS)", max(memory), "MB", at_most=120)
+
+
+@pytest.mark.skipif(not LINUX, reason="what a process has spent is read from /proc")
+@pytest.mark.proves("start")
+def test_an_empty_database_is_migrated_and_seeded_within_seconds(server: Server, proof: Proof) -> None:
+    wall = [_started(server.fresh("blank"), seed=True)[0] for _ in range(proof.rounds(1, 5))]
+    proof.measure("from the start of `concord serve` to its first answer, database empty", min(wall), "s", at_most=5)
+
+
+def _started(url: str, *, seed: bool = False) -> tuple[float, float, float]:
+    """Seconds until the first answer, how many of them on the processor, and the megabytes of memory a moment later."""
+    begin = time.monotonic()
+    with served(url, *(() if seed else ("--no-seed",))) as (process, client):
+        assert client.get("/v1/organizations/oecd").status_code == 200
+        seconds = time.monotonic() - begin
+        spent = _spent(process.pid)
+        _rest(client)
+        return seconds, spent, _memory(process.pid)
+
+
+def _spent(pid: int) -> float:
+    """Seconds that a process has had the processor (proc(5): the 14th and 15th field, the second being a name)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory(pid: int) -> float:
+    """What a process has for itself, and its part of what it shares, in megabytes."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def _rest(client: httpx.Client) -> None:
+    """What an idle worker has done: somebody has looked at a list."""
+    assert client.get("/v1/organizations").status_code == 200
+
+
+def test_what_few_ask_for_is_not_loaded_at_the_start() -> None:
+    asked = f"import sys, app.main; print([name for name in {LAZY} if name in sys.modules])"
+    told = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    assert told.stdout.strip() == "[]"
