@@ -354,9 +354,9 @@ FORMATS = ["csv", "jsonld", "ndjson", "xlsx"]
 
 
 def _import(options: argparse.Namespace, settings: Settings) -> int:
-    file, wish = _read(options), Wish(MODES[options.mode], options.key, atomic=not options.partial)
+    wish = Wish(MODES[options.mode], options.key, atomic=not options.partial)
     try:
-        with _registry(settings) as database, _bar(len(file.rows)) as bar, resting():
+        with _read(options) as file, _registry(settings) as database, _bar(None) as bar, resting():
             report = database.write(
                 lambda tx: imports.load(tx, RESOURCES, file, wish, bar.update), IMPORTER, dry_run=options.dry_run
             )
@@ -371,9 +371,10 @@ def _import(options: argparse.Namespace, settings: Settings) -> int:
     return 1 if report.failed else 0
 
 
-def _read(options: argparse.Namespace) -> File:
+@contextmanager
+def _read(options: argparse.Namespace) -> Iterator[File]:
     nouns = {noun.plural: noun for noun in RESOURCES}
-    noun, body = nouns.get(options.noun), options.file.read_bytes()
+    noun = nouns.get(options.noun)
     suffix = options.file.suffix.lower()
     if suffix not in (*TABLES, *LINES):
         raise ValueError(
@@ -382,10 +383,12 @@ def _read(options: argparse.Namespace) -> File:
     if suffix in LINES and (options.columns or options.dates):
         raise ValueError("Only tables have columns, and dates in words.")
     if suffix in LINES:
-        return files.lines(body, nouns, noun)
+        with options.file.open("rb") as source:
+            yield files.lines(source, nouns, noun)
+        return
     if noun is None:
         raise ValueError("A table is of one noun: say which with --noun.")
-    return files.table(body, noun, renamed=files.renamed(options.columns), first=options.dates)
+    yield files.table(options.file.read_bytes(), noun, renamed=files.renamed(options.columns), first=options.dates)
 
 
 def _print_problems(problems: Sequence[Problem]) -> None:

@@ -6,8 +6,11 @@ What becomes of the key is in `deps.once` and `kit/repeats.py`.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
+from io import BytesIO
+from typing import IO
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -53,13 +56,21 @@ def _unreadable(message: str) -> Malformed:
     return Malformed(f"{HEADER} cannot be taken.", faults=[Fault("idempotency_key", message, parameter=HEADER)])
 
 
-def fingerprint(request: Request, body: bytes) -> str:
+def fingerprint(request: Request, body: bytes | IO[bytes]) -> str:
     """A SHA-256 over what decides what is written, in hexadecimal digits."""
     digest = hashlib.sha256()
-    for part in (*_told(request), body):
+    for part in _told(request):
         digest.update(b"%d:" % len(part))  # or a piece of one part could pass for a piece of the next
         digest.update(part)
+    file = BytesIO(body) if isinstance(body, bytes) else body
+    digest.update(b"%d:" % file.seek(0, os.SEEK_END))
+    file.seek(0)
+    while piece := file.read(_PIECE):
+        digest.update(piece)
     return digest.hexdigest()
+
+
+_PIECE = 65_536
 
 
 def _told(request: Request) -> Iterator[bytes]:

@@ -7,8 +7,9 @@ double holds, documents that are nested beyond reason, media types that a web fo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request, Response
@@ -180,17 +181,36 @@ def check_media_type(request: Request, types: Sequence[str]) -> None:
 async def read_body(request: Request, limit: int) -> bytes:
     """The body, at most `limit` bytes, which is then `request.state.body` as well. (One that announces more has been refused
     already.)"""
-    pieces, size = [], 0
+    body = request.state.body = b"".join([piece async for piece in _pieces(request, limit)])
+    return body
+
+
+LARGE = 1_048_576
+"""Bytes of a file that are held in memory."""
+
+
+async def read_file(request: Request, limit: int) -> IO[bytes]:
+    """The same on disk, where it is large. Whoever asks for it closes it."""
+    file = request.state.body = tempfile.SpooledTemporaryFile(LARGE)  # noqa: SIM115
+    try:
+        async for piece in _pieces(request, limit):
+            file.write(piece)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+async def _pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
+    size = 0
     try:
         async for piece in request.stream():
             size += len(piece)
             if size > limit:
                 raise _too_large(limit)
-            pieces.append(piece)
+            yield piece
     except ClientDisconnect:  # nobody reads this answer; but it is no error of ours to log
         raise Malformed("The body broke off before its end.") from None
-    body = request.state.body = b"".join(pieces)
-    return body
 
 
 def _check_length(request: Request, limit: str) -> None:

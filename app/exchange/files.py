@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from io import BytesIO
+from typing import IO, Any
 from urllib.parse import unquote
 
 from app.exchange import cells, tables
-from app.exchange.imports import File, Problem, Row
+from app.exchange.imports import File, Problem
 from app.exchange.loose_dates import First, edtf_of
+from app.exchange.staging import Row
 from app.kit.errors import RegistryError
 from app.kit.resource import Resource
 from app.kit.strict_json import parse_text
@@ -23,17 +26,37 @@ Nouns = Mapping[str, Resource[Any]]
 # --- NDJSON -----------------------------------------------------------------------------------------------------------
 
 
-def lines(body: bytes, nouns: Nouns, noun: Resource[Any] | None) -> File:
+def lines(source: bytes | IO[bytes], nouns: Nouns, noun: Resource[Any] | None) -> File:
     """A record a line, each a JSON object: of `noun`, or with the name of its noun in the field `noun`. Blank lines are passed
-    by."""
-    file = File([])
-    for number, line in enumerate(body.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        if line.strip():
-            try:
-                file.rows.append(_line(number, line, nouns, noun))
-            except _Unread as unread:
-                file.problems += unread.problems
-    return file
+    by. A source on disk is read line by line."""
+    return File(_Lines(BytesIO(source) if isinstance(source, bytes) else source, nouns, noun))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """The lines of a file, from the first one whenever it is asked."""
+
+    source: IO[bytes]
+    nouns: Nouns
+    noun: Resource[Any] | None
+
+    def __iter__(self) -> Iterator[Row | Problem]:
+        self.source.seek(0)
+        for number, line in enumerate(_cut(self.source), 1):
+            text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            if text.strip():
+                try:
+                    yield _line(number, text, self.nouns, self.noun)
+                except _Unread as unread:
+                    yield from unread.problems
+
+
+def _cut(source: IO[bytes]) -> Iterator[bytes]:
+    """The lines of a file; of one that is too long only so much that it is seen."""
+    while line := source.readline(LONGEST_LINE + 2):
+        yield line.removesuffix(b"\n")
+        while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+            line = source.readline(LONGEST_LINE)
 
 
 class _Unread(Exception):
@@ -93,14 +116,26 @@ def table(
     try:
         read = tables.read(body, charset)
     except tables.TableError as error:
-        return File([], [_of_table(fault) for fault in error.faults])
+        return File([_of_table(fault) for fault in error.faults])
     names, unknown = _columns(read.columns, noun, renamed or {})
     if unknown:
-        return File([], unknown, read.notes)
-    file = File([], [_of_table(fault) for fault in read.faults], read.notes)
-    for row in read.rows:
-        file.rows.append(_row(row, noun, names, partial(edtf_of, first=first), file.problems))
-    return file
+        return File(unknown, read.notes)
+    return File(_Rows(read, noun, names, partial(edtf_of, first=first)), read.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of a table, from the first one whenever it is asked."""
+
+    table: tables.Table
+    noun: Resource[Any]
+    names: Sequence[str | None]
+    dated: cells.Dated
+
+    def __iter__(self) -> Iterator[Row | Problem]:
+        yield from map(_of_table, self.table.faults)
+        for row in self.table.rows:
+            yield from _row(row, self.noun, self.names, self.dated)
 
 
 def renamed(text: str) -> dict[str, str]:
@@ -148,21 +183,21 @@ def _plain(name: str) -> str:
 
 
 def _row(
-    row: tables.Row, noun: Resource[Any], names: Sequence[str | None], dated: cells.Dated, problems: list[Problem]
-) -> Row:
-    """The row, without the cells that cannot be read; what is wrong with these goes to `problems`."""
+    row: tables.Row, noun: Resource[Any], names: Sequence[str | None], dated: cells.Dated
+) -> Iterator[Row | Problem]:
+    """What is wrong with cells of the row, and the row without these."""
     pairs = [(name, cell) for name, cell in zip(names, row.cells, strict=True) if name is not None]
     faulty: set[str] = set()
     try:
         values = cells.values(noun, *_apart(pairs), dated=dated)
     except RegistryError as error:
-        problems += _of_cells(row, noun, error)
+        yield from _of_cells(row, noun, error)
         faulty = {fault.pointer or "" for fault in error.faults}
         columns = {cells.column_at(noun, pointer) for pointer in faulty}
         values = cells.values(noun, *_apart([pair for pair in pairs if pair[0] not in columns]), dated=dated)
     identifier = dict(pairs).get("id", "").strip()
     given = {**values, **({"id": identifier} if identifier else {})}
-    return Row(row.line, noun, given, number=row.number, named=True, faulty=faulty)
+    yield Row(row.line, noun, given, number=row.number, named=True, faulty=faulty)
 
 
 def _apart(pairs: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:

@@ -6,27 +6,29 @@ storing each look at all rows that are still good.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import BaseModel
 
-from app.exchange import cells, references
-from app.kit import bulk, edits, records, search
+from app.exchange import cells, references, staging
+from app.exchange.staging import CHUNK, Row, Stage
+from app.kit import bulk, edits, records, revisions
 from app.kit.bulk import Draft
 from app.kit.circles import circles
 from app.kit.db import Transaction, table_of
 from app.kit.errors import Conflict, Fault, Gone, Invalid, RegistryError
-from app.kit.ids import new_id
+from app.kit.ids import series
 from app.kit.records import ANYTHING, Edit
-from app.kit.resource import COMMON, Linked, Resource, Rows, claim_of
-from app.kit.search import Rank
+from app.kit.resource import COMMON, Link, Linked, Resource, Rows, claim_of
+from app.kit.search import Rank, key_of
 from app.kit.text import fold, is_id, is_slug, slugify
 from app.kit.vocabularies import Vocabulary
 
@@ -63,69 +65,38 @@ class Problem:
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
-@dataclass(slots=True, eq=False)
-class Row:
-    """A row of the file: its line, its noun, the fields that it gives; and in the course of the import the record it is, and
-    what became of it."""
-
-    line: int
-    resource: Resource[Any]
-    values: dict[str, Any]
-    number: int | None = None  # as a spreadsheet counts rows
-    named: bool = False  # references may be names, as people write them
-    id: UUID | None = None
-    slug: str | None = None
-    present: Any = None  # the row of the record that is there
-    data: BaseModel | None = None
-    faulty: set[str] = field(default_factory=set)  # pointers at which something is wrong; "" is the row as a whole
-    later: tuple[str, ...] = ()  # references (JSON Pointers) that are set when the records they name are there
-    action: str | None = None
-    warnings: list[str] = field(default_factory=list)
-
-    def again(self) -> Row:
-        """The row as it was read: a unit of work may be run several times."""
-        return Row(self.line, self.resource, self.values, self.number, named=self.named, faulty=set(self.faulty))
-
-    @property
-    def good(self) -> bool:
-        return not self.faulty
-
-    def shown(self) -> dict[str, Any]:
-        return {
-            "line": self.line, "noun": self.resource.plural, "slug": self.slug, "action": self.action,
-            "warnings": self.warnings,
-        }  # fmt: skip
-
-
 @dataclass(slots=True)
 class File:
-    """What was read of a file: its rows, what is wrong with others, and what had to be assumed."""
+    """What an import reads: rows, and in their places what is wrong with others. It may be read several times. `notes` say what
+    had to be assumed."""
 
-    rows: list[Row]
-    problems: list[Problem] = field(default_factory=list)
+    rows: Iterable[Row | Problem]
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """How a file is to be taken: `key` says which field tells what record a row is: `slug`, `id`, or the scheme of an
-    identifier. Without `atomic` the rows that are good are stored though others are not."""
+    identifier. Without `atomic` the rows that are good are stored though others are not. `every`: the report has every row,
+    not only those with a warning."""
 
     mode: ImportMode = ImportMode.create
     key: str = "slug"
     atomic: bool = True
+    every: bool = False
 
 
 @dataclass(slots=True)
 class Report:
     """What an import did: how many rows were created, changed and left as they were, and how many were refused, with why."""
 
+    counts: Counter[str]
     rows: list[Row]
     problems: list[Problem]
     notes: tuple[str, ...]
 
     def count(self, action: str) -> int:
-        return sum(row.action == action for row in self.rows)
+        return self.counts[action]
 
     @property
     def failed(self) -> int:
@@ -151,22 +122,21 @@ def load(
 ) -> Report:
     """Bring the registry to what the file says. Raises Refused (with `wish.atomic`) where any row cannot be taken."""
     tx.take_time()
-    for plural in sorted({row.resource.plural for row in file.rows}):
-        for verb in ("create", "change") if wish.mode is not ImportMode.create else ("create",):
-            tx.insist_on_right(verb, plural)
-    intake, rows = _Intake(tx, wish, list(file.problems), progress), [row.again() for row in file.rows]
-    order = in_order(nouns)
-    intake.identify(rows)
-    intake.find(rows)
-    intake.hold(rows, order)
-    for step in (intake.name, intake.validate, intake.warn):
-        step(rows)
-    for resource in order:
-        intake.store(resource, [row for row in rows if row.resource is resource and row.good])
-    problems = sorted(intake.problems, key=lambda problem: problem.line)
-    if problems and wish.atomic:
-        raise Refused(problems)
-    return Report([row for row in rows if row.action is not None], problems, file.notes)
+    with tx.with_room(), closing(Stage()) as stage:
+        intake, order = _Intake(tx, wish, stage, progress), in_order(nouns)
+        intake.take(file)
+        intake.hold(order)
+        intake.name()
+        for resource in order:
+            if resource.plural in stage.nouns:
+                intake.store(resource)
+        problems = sorted(intake.problems, key=lambda problem: problem.line)
+        if problems and wish.atomic:
+            raise Refused(problems)
+        if intake.counts["created"] + intake.counts["changed"] >= revisions.VERY_MANY:
+            tx.count()
+        rows = sorted(intake.shown, key=lambda row: row.n)
+        return Report(intake.counts, rows, problems, file.notes)
 
 
 def in_order(nouns: Sequence[Resource[Any]]) -> list[Resource[Any]]:
@@ -192,42 +162,88 @@ def _named_tables(fields: Iterable[Any]) -> Iterator[str]:
 
 class _Intake:
     """One import. Each step looks at every row, also at those with which something is wrong already, so that all of it is
-    told; only rows that are good are stored."""
+    told; only rows that are good are stored. Between the steps rows are on the stage: none is held longer than its chunk."""
 
-    def __init__(self, tx: Transaction, wish: Wish, problems: list[Problem], progress: Progress) -> None:
-        self.tx, self.wish, self.problems, self.progress = tx, wish, problems, progress
-        self.seen: dict[tuple[str, str | UUID], Row] = {}
-        self.given: dict[str, set[str]] = defaultdict(set)
+    def __init__(self, tx: Transaction, wish: Wish, stage: Stage, progress: Progress) -> None:
+        self.tx, self.wish, self.stage, self.progress = tx, wish, stage, progress
+        self.problems: list[Problem] = []
+        self.counts: Counter[str] = Counter()
+        self.shown: list[Row] = []
+        self.later: dict[int, list[str]] = defaultdict(
+            list
+        )  # references (JSON Pointers) that wait for others to be there
+        self._identified: set[str] = set()  # nouns of which some row has an identifier of the scheme that is the key
+        self._new_ids = series(tx.now)
+        self._before = tx.sequence()
+        self._fields: dict[str, list[str]] = {}
 
     # -- which record a row is --
 
-    def identify(self, rows: Sequence[Row]) -> None:
-        """Take from each row what the registry keeps itself, and read which record it means. No two mean one."""
-        for row in rows:
-            self._try(self._identify, row)
-            if row.slug is not None:
-                self.given[row.resource.plural].add(row.slug)
+    def take(self, file: File) -> None:
+        """Read the file, and which record each row means: no two mean one."""
+        several = iter(file.rows)
+        while chunk := list(islice(several, CHUNK)):
+            rows = [each for each in chunk if isinstance(each, Row)]
+            self.problems += [each for each in chunk if isinstance(each, Problem)]
+            for row in rows:
+                row.n, self.stage.size = self.stage.size, self.stage.size + 1
+                self._insist_on_rights(row.resource)
+                self._try(self._identify, row)
+            self._find(rows)
+            for row in rows:
+                self._try(self._allow, row)
+                self._derive(row)
+                row.there, row.present = row.present and row.present.id, None
+            self.stage.add(rows)
+            self.stage.refer(reference for row in rows if not row.named for reference in self._references(row))
+        if self.wish.key not in ("slug", "id") and self._identified != set(self.stage.nouns):
+            message = f"No row has an identifier of the scheme {self.wish.key!r}."
+            raise Invalid.parameter("key", "unknown_key", message)
+
+    def _insist_on_rights(self, resource: Resource[Any]) -> None:
+        if resource.plural not in self.stage.nouns:
+            for verb in ("create", "change") if self.wish.mode is not ImportMode.create else ("create",):
+                self.tx.insist_on_right(verb, resource.plural)
+            self.stage.nouns[resource.plural] = resource
 
     def _identify(self, row: Row) -> None:
+        """Take from the row what the registry keeps itself."""
         kept = {*COMMON, *row.resource.computed_fields, *edits.SHOWN_BESIDE, "withdrawn_at"}
         identifier, row.slug = (_given(row, name, fits) for name, fits in (("id", is_id), ("slug", is_slug)))
         row.id = UUID(identifier) if identifier is not None else None
         if row.values.get("withdrawn_at") is not None:
             raise Invalid.at("/withdrawn_at", "withdrawn", "This record was withdrawn: leave the row out.")
         row.values = {name: value for name, value in row.values.items() if name not in kept}
-        if row.named:
-            row.values = deepcopy(row.values)  # slugs are going to stand in the place of names
         self._insist_on_one(row, row.slug, row.id)
 
     def _insist_on_one(self, row: Row, *keys: str | UUID | None) -> None:
         """Raises Conflict where another row is about the record with one of these keys."""
-        for key in (key for key in keys if key is not None):
-            other = self.seen.setdefault((row.resource.plural, key), row)
-            if other is not row:
-                raise Conflict(f"Line {other.line} is about the same record.")
+        noun = row.resource.plural
+        for key in (str(key) for key in keys if key is not None):
+            if self.stage.claim(noun, key, row.n) != row.n:
+                raise Conflict(f"Line {self.stage.holder(noun, key)} is about the same record.")
 
-    def find(self, rows: Sequence[Row]) -> None:
-        """Look up the records that are there, and refuse what the mode does not allow."""
+    def _derive(self, row: Row) -> None:
+        """Note the slug that the title of the row would give it."""
+        if row.slug is None and (base := _base(row)):
+            row.base, row.id = base, row.id or next(self._new_ids)
+
+    def _references(self, row: Row) -> Iterator[tuple[int, str, str, str]]:
+        """The references of a row to its own noun, which tell in what order rows are stored; and to any, where other writers
+        are to be kept from what it names."""
+        noun = row.resource.plural
+        alone = self.tx.connection.dialect.name == "sqlite"
+        if noun not in self._fields:
+            self._fields[noun] = list(cells.referring(row.resource, row.resource.table if alone else None))
+        if not any(map(row.values.get, self._fields[noun])):
+            return
+        for named in cells.walk_references(row.resource, row.values):
+            other = named.table.info["noun"]
+            if (other == noun or not alone) and (is_slug(named.text) or is_id(named.text)):
+                yield row.n, other, named.text if is_slug(named.text) else named.text.lower(), named.pointer
+
+    def _find(self, rows: Sequence[Row]) -> None:
+        """Look up the records that are there."""
         for resource in {row.resource.plural: row.resource for row in rows}.values():
             ours = [row for row in rows if row.resource is resource]
             if self.wish.key in ("slug", "id"):
@@ -236,8 +252,6 @@ class _Intake:
                 self._find_by_identifier(resource, ours)
             if self.wish.mode is not ImportMode.create:
                 self._find_by_title(resource, [row for row in ours if row.slug is None and row.id is None])
-        for row in rows:
-            self._try(self._allow, row)
 
     def _find_by_key(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
         """By the slug, and by the id."""
@@ -254,9 +268,8 @@ class _Intake:
             message = f"Records of {resource.plural} have no identifiers: the key is slug or id."
             raise Invalid.parameter("key", "unknown_key", message)
         by_claim = {claim: row for row in rows for claim in self._identifiers(child, row)}
-        if not by_claim:
-            message = f"No row has an identifier of the scheme {self.wish.key!r}."
-            raise Invalid.parameter("key", "unknown_key", message)
+        if by_claim:
+            self._identified.add(resource.plural)
         for part in records.portions(sorted(by_claim)):
             statement = sa.select(child.table.c.claim, child.table.c[child.parent].label("owner"))
             found = self.tx.execute(statement.where(child.table.c.claim.in_(part))).all()
@@ -331,46 +344,41 @@ class _Intake:
         self._insist_on_one(row, found.id, found.slug)
         row.id, row.slug = found.id, found.slug
 
-    def hold(self, rows: Sequence[Row], order: Sequence[Resource[Any]]) -> None:
+    def hold(self, order: Sequence[Resource[Any]]) -> None:
         """Take hold of all records that may change, in one order and before any is created: two imports then wait for each
-        other instead of each for what the other has. (PostgreSQL; SQLite has one writer.)"""
+        other instead of each for what the other has. And keep what rows refer to as it is, before others wait for us to number
+        what is new. (PostgreSQL; SQLite has one writer.)"""
+        if self.tx.connection.dialect.name == "sqlite":
+            return
         for resource in order:
             c = resource.table.c
-            ids = sorted(row.present.id for row in rows if row.resource is resource and row.present is not None)
-            for portion in records.portions(ids):
+            for portion in _portions(self.stage.present(resource.plural)):
                 self.tx.execute(sa.select(c.id).where(c.id.in_(portion)).order_by(c.id).with_for_update())
+        for resource in order:
+            for keys in _portions(self.stage.others(resource.plural)):
+                records.named(self.tx, [Link("", resource.table, key) for key in keys])
 
     # -- what its references mean --
 
-    def name(self, rows: Sequence[Row]) -> None:
+    def name(self) -> None:
         """Give every new record its slug, as far as its title tells, and put slugs in the place of names."""
-        for resource in {row.resource.plural: row.resource for row in rows}.values():
-            self._give_slugs([row for row in rows if row.resource is resource and row.slug is None], raw=True)
-        names = references.Names(self.tx, rows)
-        for row in rows:
-            if row.named:
+        for resource in self.stage.nouns.values():
+            slugs = bulk.Slugs(self.tx, resource, self.stage.keys(resource.plural))
+            for unnamed in self.stage.unnamed(resource.plural):
+                bases = [bulk.own_base(resource, base, identifier) for _, base, identifier in unnamed]
+                self.stage.give(resource.plural, zip((n for n, *_ in unnamed), slugs.free(bases), strict=True))
+        names = references.Names(self.tx, self._named, lambda noun, key: key in self.stage.keys(noun))
+        for rows in self.stage.rows("named"):
+            for row in rows:
                 self._try(names.resolve, row)
+            self.stage.put(rows)
+            self.stage.refer(reference for row in rows for reference in self._references(row))
 
-    def _give_slugs(self, rows: Sequence[Row], *, raw: bool = False) -> None:
-        """`raw`: of rows that are not validated yet; those whose slug does not follow from a title that is there wait."""
-        titled = [(row, title) for row in rows if (title := _title(row) if raw else row.resource.titled(row.data))]
-        for row, _ in titled:
-            row.id = row.id or new_id(self.tx.now)
-        if titled:
-            resource = titled[0][0].resource
-            wanted = [(title, row.id) for row, title in titled if row.id is not None]
-            others = self.given.get(resource.plural, ())
-            for (row, _), slug in zip(titled, bulk.slugs(self.tx, resource, wanted, but=others), strict=True):
-                row.slug = slug
+    def _named(self) -> Iterator[Row]:
+        """The rows in which references may be names."""
+        return (row for rows in self.stage.rows("named") for row in rows)
 
     # -- whether it is a record --
-
-    def validate(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            self._try(self._validate, row)
-        nameless = [row for row in rows if row.good and row.slug is None]
-        for resource in {row.resource.plural: row.resource for row in nameless}.values():
-            self._give_slugs([row for row in nameless if row.resource is resource])
 
     def _validate(self, row: Row) -> None:
         wanted = row.values
@@ -378,95 +386,151 @@ class _Intake:
             wanted = records.own(row.resource, records.snapshot(row.resource, row.present)) | wanted
         row.data = records.validated(row.resource, wanted)
 
-    def warn(self, rows: Sequence[Row]) -> None:
+    def _warn(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
         """Say of each new record whose title tells records apart which other has one of its names."""
-        for resource in {row.resource.plural: row.resource for row in rows if row.resource.claims}.values():
-            named = [
-                (row, text.value)
-                for row in rows
-                if row.good and row.resource is resource and row.present is None and row.data is not None
-                for text in resource.texts(row.data.model_dump(mode="json"))
-                if text.rank is not Rank.prose
-            ]
-            there = references.named(self.tx, resource, [text for _, text in named])
-            for row, text in named:
-                if others := there.get(search.key_of(text)):
-                    row.warnings.append(f"{text!r} is also a name of {references.listed(others)}.")
+        if not resource.claims:
+            return
+        keyed = {row.n: references.keys(resource, row.values) for row in rows}
+        wanted = {key for several in keyed.values() for key in several}
+        there = references.named(self.tx, resource, wanted, before=self._before)
+        for row in rows if there else ():
+            if row.data is None or there.keys().isdisjoint(keyed[row.n]):
+                continue
+            for text in resource.texts(row.data.model_dump(mode="json")):
+                if text.rank is not Rank.prose and (others := there.get(key_of(text.value))):
+                    row.warnings.append(f"{text.value!r} is also a name of {references.listed(others)}.")
 
     # -- storing --
 
-    def store(self, resource: Resource[Any], rows: list[Row]) -> None:
+    def store(self, resource: Resource[Any]) -> None:
         """Create what is new, each behind what it refers to, then change what is there."""
-        fresh = self._ordered([row for row in rows if row.present is None])
-        drafts = [Draft(_without(row), row.id or new_id(self.tx.now), str(row.slug), row) for row in fresh]
-        for start in range(0, len(drafts), bulk.GROUP):
-            part = drafts[start : start + bulk.GROUP]
-            self._create(resource, part)
-            self.progress(len(part))
-        for row in rows:
-            if row.present is not None or (row.later and row.action == "created"):
-                self._try(self._change, row)
-                self.progress(row.present is not None)
+        for places in self._ordered(resource.plural):
+            rows = self.stage.at(places)
+            self._prepare(resource, rows)
+            self._create(resource, [row for row in rows if row.good])
+            self.progress(len(rows))
+        for rows in self.stage.rows("noun = ? AND present IS NOT NULL", resource.plural):
+            self._look_up(resource, rows)
+            self._change_all(rows)
+        waiting = sorted(self.later)
+        for start in range(0, len(waiting), CHUNK):
+            self._change_all(self.stage.at(waiting[start : start + CHUNK]))
+        self.later.clear()
 
-    def _create(self, resource: Resource[Any], drafts: Sequence[Draft]) -> None:
+    def _prepare(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
+        for row in rows:
+            self._try(self._validate, row)
+        nameless = [row for row in rows if row.good and row.slug is None]
+        slugs = bulk.Slugs(self.tx, resource, self.stage.keys(resource.plural))
+        for row in rows:
+            row.id = row.id or next(self._new_ids)
+        bases = [bulk.base(resource, resource.titled(row.data), row.id) for row in nameless if row.id]
+        for row, slug in zip(nameless, slugs.free(bases), strict=True):
+            row.slug = slug
+        self.stage.give(resource.plural, ((row.n, str(row.slug)) for row in nameless))
+        self._warn(resource, [row for row in rows if row.good])
+
+    def _create(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
+        drafts = [
+            Draft(_without(row, self.later.get(row.n, ())), row.id or next(self._new_ids), str(row.slug), row)
+            for row in rows
+        ]
         refused = bulk.create(self.tx, resource, drafts)
         for draft, error in refused:
             self._refuse(draft.place, error)
+            self.later.pop(draft.place.n, None)
         out = {id(draft) for draft, _ in refused}
         for draft in drafts:
             if id(draft) not in out:
-                draft.place.id, draft.place.action = draft.id, "created"
+                self._done(draft.place, "created")
+
+    def _done(self, row: Row, action: str) -> None:
+        row.action = action
+        self.counts[action] += 1
+        if self.wish.every or row.warnings:
+            row.data, row.values = None, {}
+            self.shown.append(row)
+
+    def _look_up(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
+        """The records that rows are about."""
+        ids = sorted({row.there for row in rows if row.there is not None})
+        there = {found.id: found for found in self._present(resource, resource.table.c.id, ids)}
+        for row in rows:
+            row.present = there.get(row.there)
+
+    def _change_all(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self._try(self._validate, row)
+            if row.good:
+                self._try(self._change, row)
+            self.progress(row.present is not None)
+        if len(self.tx.pending) >= CHUNK:
+            revisions.seal(self.tx)
 
     def _change(self, row: Row) -> None:
-        assert row.data is not None  # noqa: S101  # `store` is given rows that were validated
         wanted = row.data.model_dump(mode="json", exclude={"slug"})
-        if row.present is not None:
-            row.action = "unchanged"
-            if wanted == records.own(row.resource, records.snapshot(row.resource, row.present)):
-                return
+        if row.present is not None and wanted == records.own(row.resource, records.snapshot(row.resource, row.present)):
+            self._done(row, "unchanged")
+            return
         edit = (
             self._merged(row) if row.present is not None and self.wish.mode is ImportMode.upsert else lambda _: wanted
         )
         with self.tx.connection.begin_nested():
             stored = records.change(self.tx, row.resource, str(row.slug), edit, ANYTHING)
-        if row.present is not None and stored.written:
-            row.action = "changed"
+        if row.present is not None:
+            self._done(row, "changed" if stored.written else "unchanged")
 
     def _merged(self, row: Row) -> Edit:
         """What the row gives, over what the record is by then: others may have written it since it was looked up."""
         return lambda before: before | row.values
 
-    def _ordered(self, rows: list[Row]) -> list[Row]:
-        """The rows, each behind those that it refers to. Where lists refer to each other in a circle (two instruments that name
-        each other), these references wait until all are there; any other circle is refused."""
-        by_key = {key: row for row in rows for key in (row.slug, str(row.id)) if key is not None}
-        graph = {row: dict(_within(row, by_key)) for row in rows}
-        for row in rows:
-            row.later += tuple(filter(_in_a_list, graph[row].pop(row, ())))
-        if not any(graph.values()):
-            return rows
+    def _ordered(self, noun: str) -> Iterator[Sequence[int]]:
+        """The places of new rows, some at a time, each behind those that it refers to. Where lists refer to each other in a
+        circle (two instruments that name each other), these wait until all are there; any other circle is refused."""
+        places = self.stage.places("noun = ? AND present IS NULL", noun)
+        order, rest = staging.ordered(places, self._edges(noun))
+        yield from _portions(order, bulk.GROUP)
+        if rest:
+            yield from _portions(self._untangled(noun, set(rest)), bulk.GROUP)
+
+    def _edges(self, noun: str) -> Iterator[tuple[int, int]]:
+        for one, other, pointer in self.stage.edges(noun):
+            if one != other:
+                yield one, other
+            elif _in_a_list(pointer):
+                self.later[one].append(pointer)
+
+    def _untangled(self, noun: str, among: set[int]) -> list[int]:
+        """The same of rows that are in circles, or refer to some that are."""
+        graph: _Graph = {place: {} for place in sorted(among)}
+        for one, other, pointer in self.stage.edges(noun):
+            if one != other and one in among and other in among:
+                graph[one].setdefault(other, []).append(pointer)
         for circle in circles(graph):
-            for row in circle:
-                self._put_off(row, graph[row], circle)
+            for place in circle:
+                self._put_off(place, graph[place], circle)
         while True:
             try:
-                return list(TopologicalSorter({row: list(edges) for row, edges in graph.items()}).static_order())
+                return list(TopologicalSorter(graph).static_order())
             except CycleError as error:
                 self._refuse_circle(graph, error.args[1])
 
-    def _put_off(self, row: Row, edges: dict[Row, list[str]], circle: set[Row]) -> None:
+    def _put_off(self, place: int, edges: dict[int, list[str]], circle: set[int]) -> None:
         """Let the references of a row to others of its circle wait, where they stand in lists."""
-        for named in [named for named in edges if named in circle and all(map(_in_a_list, edges[named]))]:
-            row.later += tuple(edges.pop(named))
+        for other in [other for other in edges if other in circle and all(map(_in_a_list, edges[other]))]:
+            self.later[place] += edges.pop(other)
 
-    def _refuse_circle(self, graph: dict[Row, dict[Row, list[str]]], circle: Sequence[Row]) -> None:
-        names = " → ".join(str(each.slug) for each in circle)
-        for row in set(circle):
+    def _refuse_circle(self, graph: _Graph, circle: Sequence[int]) -> None:
+        rows = dict(zip(circle, self.stage.at(circle), strict=True))
+        names = " → ".join(str(rows[place].slug) for place in circle)
+        for place, row in rows.items():
+            self._try(self._validate, row)
             self._refuse(row, Invalid(f"These records refer to each other in a circle: {names}."))
-            graph.pop(row, None)
+            graph.pop(place, None)
+            self.later.pop(place, None)
         for edges in graph.values():
-            for row in set(circle):
-                edges.pop(row, None)
+            for place in rows:
+                edges.pop(place, None)
 
     # -- refusing --
 
@@ -495,8 +559,8 @@ class _Intake:
         if fault.code != "unknown_reference" or row.data is None:
             return None
         for link in row.resource.plan.links(row.data):
-            if link.pointer == fault.pointer and (other := self.seen.get((link.table.info["noun"], link.key))):
-                return f"Line {other.line}, to which it refers, cannot be taken."
+            if link.pointer == fault.pointer and (line := self.stage.holder(link.table.info["noun"], link.key)):
+                return f"Line {line}, to which it refers, cannot be taken."
         return None
 
 
@@ -517,35 +581,34 @@ def _code(error: RegistryError) -> str:
     return {Conflict: "conflict", Gone: "gone"}.get(type(error), "invalid")
 
 
-def _title(row: Row) -> str | None:
-    """The title that the slug of a row will follow, if it is there already."""
+def _base(row: Row) -> str:
+    """The slug that follows from the title of a row, if that is there already."""
     name = row.resource.claims[0] if row.resource.claims else "title"
     value = row.values.get(name)
-    return value if isinstance(value, str) and slugify(value) else None
+    return slugify(value) if isinstance(value, str) else ""
 
 
-def _within(row: Row, by_key: Mapping[str, Row]) -> Iterator[tuple[Row, list[str]]]:
-    """The rows of the file that a row refers to, with the pointers of the references."""
-    assert row.data is not None  # noqa: S101
-    found: dict[Row, list[str]] = {}
-    for link in row.resource.plan.links(row.data):
-        other = by_key.get(link.key) if link.table is row.resource.table else None
-        if other is not None:
-            found.setdefault(other, []).append(link.pointer)
-    yield from found.items()
+_Graph = dict[int, dict[int, list[str]]]
+"""By the place of a row, those that it refers to, with the pointers of the references."""
+
+
+def _portions(several: Iterable[Any], size: int = records.MOST_KEYS) -> Iterator[list[Any]]:
+    waiting = iter(several)
+    while part := list(islice(waiting, size)):
+        yield part
 
 
 def _in_a_list(pointer: str) -> bool:
     return pointer.count("/") > 1
 
 
-def _without(row: Row) -> BaseModel:
+def _without(row: Row, later: Sequence[str]) -> BaseModel:
     """The data of a row without the references that have to wait."""
-    assert row.data is not None  # noqa: S101
-    if not row.later:
-        return row.data
-    document = row.data.model_dump(mode="json")
-    for pointer in sorted(row.later, key=lambda pointer: int(pointer.rpartition("/")[2]), reverse=True):
+    whole: BaseModel = row.data
+    if not later:
+        return whole
+    document = whole.model_dump(mode="json")
+    for pointer in sorted(later, key=lambda pointer: int(pointer.rpartition("/")[2]), reverse=True):
         parent, _, last = pointer.rpartition("/")
         del records.at(document, parent)[int(last)]
     data: BaseModel = records.validated(row.resource, document)

@@ -6,10 +6,12 @@ of the file. Nothing is guessed: what fits none, or several, is refused and says
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+from pydantic import BaseModel
 
 from app.exchange import matching
 from app.exchange.cells import Named, walk_references
@@ -18,7 +20,8 @@ from app.kit import records, search
 from app.kit.db import Base, Transaction
 from app.kit.errors import Fault, Invalid
 from app.kit.resource import Resource
-from app.kit.search import TEXT, Rank
+from app.kit.search import TEXT, Rank, key_of
+from app.kit.shapes import shapes_of
 from app.kit.text import is_id, is_slug
 
 MOST_LISTED = 5
@@ -44,17 +47,17 @@ Keyed = dict[tuple[str, str], set[str]]
 class Names:
     """What the names in the references of some rows stand for."""
 
-    def __init__(self, tx: Transaction, rows: Iterable[Given]) -> None:
-        self._tx = tx
-        given = list(rows)
-        wanted = [named for row in given if row.named for named in walk_references(row.resource, row.values)]
-        self._slugs = {(row.resource.plural, row.slug) for row in given if row.slug}
-        self._slugs |= set(self._there(wanted))
+    def __init__(self, tx: Transaction, rows: Callable[[], Iterable[Given]], given: Callable[[str, str], bool]) -> None:
+        """`rows` may be gone through several times; `given` tells whether a row of this noun has this slug or id."""
+        self._tx, self._given = tx, given
+        wanted = list(_distinct(named for row in rows() for named in walk_references(row.resource, row.values)))
+        self._slugs = set(self._there(wanted))
         self._keys: Keyed = {}
         self._asked: dict[tuple[str, str], list[str]] = {}
         if wanted:
-            self._of_file(given)
-            self._of_registry(wanted)
+            keys = {(named.table.info["noun"], key_of(text)) for named in wanted for text in _readings(named.text)}
+            self._of_file(rows(), keys)
+            self._of_registry(wanted, keys)
 
     def _there(self, wanted: Iterable[Named]) -> Iterator[tuple[str, str]]:
         """The references that are slugs of records."""
@@ -68,15 +71,15 @@ class Names:
                 found = self._tx.execute(sa.select(table.c.slug).where(table.c.slug.in_(part))).scalars()
                 yield from ((table.info["noun"], slug) for slug in found)
 
-    def _of_file(self, rows: Iterable[Given]) -> None:
+    def _of_file(self, rows: Iterable[Given], wanted: set[tuple[str, str]]) -> None:
         for row in rows:
             if row.slug is not None:
-                for text in _texts(row.resource, row.values):
-                    self._keys.setdefault((row.resource.plural, search.key_of(text)), set()).add(row.slug)
+                for key in keys(row.resource, row.values):
+                    if (row.resource.plural, key) in wanted:
+                        self._keys.setdefault((row.resource.plural, key), set()).add(row.slug)
 
-    def _of_registry(self, wanted: Iterable[Named]) -> None:
+    def _of_registry(self, wanted: Iterable[Named], keys: set[tuple[str, str]]) -> None:
         """One statement for the keys, and one a noun for the slugs."""
-        keys = {(named.table.info["noun"], search.key_of(text)) for named in wanted for text in _readings(named.text)}
         tables = {named.table.info["noun"]: named.table for named in wanted}
         found: dict[str, dict[Any, set[str]]] = {}
         for part in records.portions(sorted({key for _, key in keys if key})):
@@ -100,10 +103,10 @@ class Names:
 
     def _put(self, named: Named) -> Fault | None:
         noun = named.table.info["noun"]
-        if is_id(named.text) or (noun, named.text) in self._slugs:
+        if is_id(named.text) or (noun, named.text) in self._slugs or self._given(noun, named.text):
             return None
         for reading in _readings(named.text):
-            several = sorted(self._keys.get((noun, search.key_of(reading)), ()))
+            several = sorted(self._keys.get((noun, key_of(reading)), ()))
             if len(several) == 1:
                 named.put(several[0])
                 return None
@@ -128,12 +131,22 @@ class Names:
         return self._asked.get((table.name, text), [])
 
 
-def named(tx: Transaction, resource: Resource[Any], texts: Iterable[str]) -> Mapping[str, list[str]]:
-    """By the key of a text, the slugs of the records of a noun that have it as a name."""
+def _distinct(several: Iterable[Named]) -> Iterator[Named]:
+    """Of references that say the same, one. (Very many rows may name the same few records.)"""
+    seen = set()
+    for named in several:
+        if (key := (named.table.name, named.text)) not in seen:
+            seen.add(key)
+            yield Named(named.pointer, named.table, named.text, lambda _: None)
+
+
+def named(tx: Transaction, resource: Resource[Any], keys: Iterable[str], *, before: int) -> Mapping[str, list[str]]:
+    """By key, the slugs of the records of a noun that have a name with this key since the write number `before` or longer."""
     found: dict[Any, set[str]] = {}
-    for part in records.portions(sorted({search.key_of(text) for text in texts} - {""})):
+    for part in records.portions(sorted({*keys} - {""})):
         for row in search.exactly(tx, resource.plural, part):
-            found.setdefault(row.record_id, set()).add(row.key)
+            if search.sequence_of(row) <= before:
+                found.setdefault(row.record_id, set()).add(row.key)
     slugs: dict[str, list[str]] = {}
     c = resource.table.c
     for part in records.portions(sorted(found, key=str)):
@@ -155,14 +168,19 @@ def _readings(text: str) -> list[str]:
     return list(dict.fromkeys((text, name.name, *name.alternatives, *name.former)))
 
 
-def _texts(resource: Resource[Any], values: Mapping[str, Any]) -> Iterator[str]:
-    """The names in a row that is not validated yet; of one that is no record, none."""
-    blank: dict[str, Any] = {
-        name: [] if info.annotation is list else None for name, info in resource.write.model_fields.items()
-    }
+def keys(resource: Resource[Any], values: Mapping[str, Any]) -> list[str]:
+    """The keys of the names in a row that is not validated yet, as far as it is a record."""
+    found = []
+    write: type[BaseModel] = resource.write
     try:
-        for text in resource.texts(blank | dict(values)):
+        for text in resource.texts({**_blank(write), **values}):
             if text.rank is not Rank.prose and isinstance(text.value, str):
-                yield text.value
+                found.append(key_of(text.value))  # noqa: PERF401  # what was found before the row makes no sense stays
     except (AttributeError, KeyError, TypeError):
-        return
+        pass
+    return found
+
+
+@cache
+def _blank(write: type[BaseModel]) -> dict[str, Any]:
+    return {name: [] if shape.many else None for name, shape in shapes_of(write).items()}

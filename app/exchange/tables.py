@@ -468,6 +468,7 @@ def _filled_up(lines: list[int]) -> tuple[str, ...]:
 
 # More than RFC 4180 asks for: the other delimiters and `sep=` too, lest a reader that looks for them be misled.
 _NEEDS_QUOTES = re.compile(rf'["\r\n={DELIMITERS}]')
+_AS_IT_IS = re.compile(rf"""[^\s"{re.escape(DELIMITERS + "".join(_RISKY))}][^"\r\n={DELIMITERS}]*+(?<!\s)""").fullmatch
 
 
 def write(columns: Sequence[str], rows: Iterable[Sequence[str]], *, bom: bool) -> Iterator[bytes]:
@@ -493,8 +494,8 @@ def rows(several: Iterable[Sequence[str]]) -> bytes:
 
 
 def _written(row: Sequence[str]) -> str:
-    # Most cells are empty or a word, and need no look at each of their letters.
-    return ",".join([cell if not cell or cell.isalnum() else _cell(cell) for cell in row]) + "\r\n"
+    # Most cells are empty or as they are, which one look tells.
+    return ",".join([cell if not cell or _AS_IT_IS(cell) else _cell(cell) for cell in row]) + "\r\n"
 
 
 def _cell(text: str) -> str:

@@ -7,7 +7,7 @@ to it; the others are stored. Whether anything then stays is for the caller to s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,14 +16,14 @@ import msgspec
 import sqlalchemy as sa
 from pydantic import BaseModel
 
-from app.kit import records, revisions
+from app.kit import inserts, records, revisions
 from app.kit.db import Transaction
 from app.kit.errors import Conflict, Fault, RegistryError
 from app.kit.resource import Proposal, Resource, Rows, Target, Targets, claim_of
-from app.kit.revisions import Action, Written
+from app.kit.revisions import Born
 from app.kit.text import is_id, slugify
 
-GROUP = 500
+GROUP = 1000
 
 
 @dataclass(slots=True)
@@ -49,39 +49,51 @@ def create(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) ->
     return refused
 
 
-def slugs(
-    tx: Transaction, resource: Resource[Any], wanted: Sequence[tuple[str, UUID]], but: Iterable[str] = ()
-) -> list[str]:
-    """A free slug for each of some records that have none, made of their titles as `records.create` does it; none of `but`,
-    which others are going to have."""
-    bases = [_base(resource, title, identifier) for title, identifier in wanted]
-    taken = _taken(tx, resource, sorted(set(bases))) | set(but)
-    counted: Counter[str] = Counter()
-    return [_numbered(base, taken, counted) for base in bases]
+class Slugs:
+    """Free slugs for records of a noun that have none, as `records.create` gives them; none of `but`, which others are going to
+    have."""
+
+    def __init__(self, tx: Transaction, resource: Resource[Any], but: Container[str] = ()) -> None:
+        self._tx, self._resource, self._but = tx, resource, but
+        self._counted: Counter[str] = Counter()
+
+    def free(self, bases: Sequence[str]) -> list[str]:
+        """A slug for each, itself if it is free. Given out once, unless `but` forgets it."""
+        taken = self._taken(sorted(set(bases)))
+        return [self._numbered(base, taken) for base in bases]
+
+    def _taken(self, bases: Sequence[str]) -> set[str]:
+        """Which of `bases` are in use, and the numbered relatives of those that are."""
+        column = self._resource.table.c.slug
+        found = set(self._resource.reserved) & set(bases)
+        for part in records.portions(bases):
+            found |= set(self._tx.execute(sa.select(column).where(column.in_(part))).scalars())
+        for base in sorted(found):
+            found |= records.slugs_like(self._tx, self._resource, base)
+        return found
+
+    def _numbered(self, base: str, taken: set[str]) -> str:
+        slug = base
+        while slug in taken or slug in self._but:
+            self._counted[base] += 1
+            slug = f"{base}-{self._counted[base] + 1}"
+        taken.add(slug)
+        return slug
 
 
-def _base(resource: Resource[Any], title: str, identifier: UUID) -> str:
-    slug = slugify(title)
+def slugs(tx: Transaction, resource: Resource[Any], wanted: Sequence[tuple[str, UUID]]) -> list[str]:
+    """A free slug for each of some records that have none, made of their titles."""
+    return Slugs(tx, resource).free([base(resource, title, identifier) for title, identifier in wanted])
+
+
+def base(resource: Resource[Any], title: str, identifier: UUID) -> str:
+    """The slug of a title, were it free."""
+    return own_base(resource, slugify(title), identifier)
+
+
+def own_base(resource: Resource[Any], slug: str, identifier: UUID) -> str:
+    """`slug`, if a record may have it; else one of its id."""
     return slug if slug and not is_id(slug) else f"{resource.name.replace(' ', '-')}-{identifier.hex[-12:]}"
-
-
-def _taken(tx: Transaction, resource: Resource[Any], bases: Sequence[str]) -> set[str]:
-    """Which of `bases` are in use, and the numbered relatives of those that are."""
-    found = set(resource.reserved) & set(bases)
-    for part in records.portions(bases):
-        found |= set(tx.execute(sa.select(resource.table.c.slug).where(resource.table.c.slug.in_(part))).scalars())
-    for base in sorted(found):
-        found |= records.slugs_like(tx, resource, base)
-    return found
-
-
-def _numbered(base: str, taken: set[str], counted: Counter[str]) -> str:
-    slug = base
-    while slug in taken:
-        counted[base] += 1
-        slug = f"{base}-{counted[base] + 1}"
-    taken.add(slug)
-    return slug
 
 
 # --- a group ----------------------------------------------------------------------------------------------------------
@@ -116,9 +128,8 @@ def _store(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) ->
             if against:
                 savepoint.rollback()
             else:
+                _note(tx, resource, ready)
                 savepoint.commit()
-                for each in ready:
-                    _note(tx, resource, each)
                 break
         refused += against
         out = {id(draft) for draft, _ in against}
@@ -183,7 +194,8 @@ def _ready(tx: Transaction, resource: Resource[Any], draft: Draft, targets: Targ
         for child in resource.plan.children
     }
     plain = msgspec.to_builtins(shown)
-    return _Ready(draft, targets, plain, row, items, revisions.changed_fields({}, plain))
+    said = [name for name, value in plain.items() if value is not None]
+    return _Ready(draft, targets, plain, row, items, said)
 
 
 class _Claims:
@@ -239,14 +251,14 @@ class _Claims:
             yield from ((row.claim, row) for row in self._tx.execute(statement.where(column.in_(part))).all())
 
 
-def _insert(tx: Transaction, resource: Resource[Any], ready: Iterable[_Ready]) -> None:
-    several = list(ready)
-    if several:
-        tx.execute(sa.insert(resource.table), [each.row for each in several])
+def _insert(tx: Transaction, resource: Resource[Any], ready: Sequence[_Ready]) -> None:
+    if ready:
+        first = revisions.take(tx, len(ready))
+        for n, each in enumerate(ready):
+            each.row["since"] = first + n
+        inserts.insert(tx, resource.table, [each.row for each in ready])
     for child in resource.plan.children:
-        rows = [row for each in several for row in each.items[child.name]]
-        if rows:
-            tx.execute(sa.insert(child.table), rows)
+        inserts.insert(tx, child.table, [row for each in ready for row in each.items[child.name]])
 
 
 def _refusal(tx: Transaction, resource: Resource[Any], each: _Ready) -> RegistryError | None:
@@ -261,7 +273,7 @@ def _refusal(tx: Transaction, resource: Resource[Any], each: _Ready) -> Registry
     return None
 
 
-def _note(tx: Transaction, resource: Resource[Any], each: _Ready) -> None:
-    draft = each.draft
-    written = Written(resource.table, draft.id, draft.slug, 1, resource.shape, each.row["document"])
-    revisions.note(tx, written, Action.created, each.changed, list(resource.texts(each.plain)))
+def _note(tx: Transaction, resource: Resource[Any], ready: Sequence[_Ready]) -> None:
+    if ready:
+        born = [Born(each.row, each.changed, list(resource.texts(each.plain))) for each in ready]
+        revisions.enter(tx, resource.table, born)

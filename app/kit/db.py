@@ -30,7 +30,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped_column
 
 from app.kit import edtf
-from app.kit.engines import READ_ONLY
+from app.kit.engines import CACHE, READ_ONLY
 from app.kit.errors import Again, Conflict, Forbidden, Full, Invalid, Unavailable
 from app.kit.probes import Coalesced, FileProbe, Probe, ServerProbe
 from app.kit.replicas import Replica
@@ -293,6 +293,18 @@ class Transaction:
         if self.connection.dialect.name == "postgresql":
             self.connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
 
+    @contextmanager
+    def with_room(self) -> Iterator[None]:
+        """Let SQLite keep more pages in memory: of very many new rows it would else write those of indexes again and again."""
+        if self.connection.dialect.name != "sqlite":
+            yield
+            return
+        self.connection.exec_driver_sql(f"PRAGMA cache_size = -{ROOMY}")
+        try:
+            yield
+        finally:
+            self.connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE}")
+
     def sequence(self) -> int:
         """The registry's sequence in the state that this transaction sees."""
         if self.view is not None:
@@ -312,6 +324,8 @@ class Several(Exception):
     """A unit of work that was to ask a single statement asks more: they need a transaction to see the same state."""
 
 
+ROOMY = 40_000
+"""Kilobytes of pages that SQLite keeps for who writes very much."""
 _SEQUENCE = sa.select(table_of(Clock).c.seq)
 _SEQUENCE_SQL = str(_SEQUENCE)  # most readings ask it, and half of what it costs would be to find this text again
 NUMBER = _SEQUENCE.scalar_subquery().label("registry_sequence")

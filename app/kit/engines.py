@@ -31,13 +31,15 @@ BEGIN = {
 }
 """How a transaction begins, by the kind of database and what it is `for`; any other by a plain BEGIN."""
 
+CACHE = 2_000
+"""Kilobytes of pages that each connection to SQLite keeps."""
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 5000",
     "PRAGMA mmap_size = 268435456",
-    "PRAGMA cache_size = -2000",
+    f"PRAGMA cache_size = -{CACHE}",
 )
 LIMITS = {
     "statement_timeout": "30s",

@@ -184,12 +184,14 @@ class Plan:
 
     fields: tuple[Planned, ...]
     children: tuple[Rows, ...] = field(init=False)
+    referring: tuple[Planned, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "children", tuple(planned for planned in self.fields if isinstance(planned, Rows)))
+        object.__setattr__(self, "referring", tuple(filter(_refers, self.fields)))
 
     def links(self, data: BaseModel, pointer: str = "") -> Iterator[Link]:
-        for planned in self.fields:
+        for planned in self.referring:
             yield from planned.links(getattr(data, planned.name), f"{pointer}/{planned.name}", data)
 
     def show(self, data: BaseModel, targets: Targets) -> dict[str, Any]:
@@ -203,6 +205,15 @@ class Plan:
         row: dict[str, Any] = {}
         self.fill(row, data, targets)
         return row
+
+
+def _refers(planned: Planned) -> bool:
+    """Whether a field can hold references."""
+    if isinstance(planned, Rows) and planned.item is not None:
+        return _refers(planned.item)
+    return isinstance(planned, Linked) or (
+        isinstance(planned, Rows | Embedded) and planned.plan is not None and bool(planned.plan.referring)
+    )
 
 
 def claim_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:

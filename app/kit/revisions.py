@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit import search
+from app.kit import inserts, search
 from app.kit.db import PAST, Author, Base, Clock, Key, Pending, Transaction, UtcDateTime, table_of, vocabulary
 from app.kit.search import Entry, Text
 from app.kit.vocabularies import Vocabulary
@@ -126,6 +126,45 @@ def seal(tx: Transaction) -> None:
     if len(tx.pending) >= VERY_MANY:
         tx.count()
     tx.pending.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """A record that is new: its row, which of its fields say something, and the texts by which it is found."""
+
+    row: Mapping[str, Any]
+    changed: Iterable[str]
+    texts: Sequence[Text]
+
+
+def take(tx: Transaction, count: int) -> int:
+    """So many numbers of the sequence, here and now; the first of them. Other writers wait from now on until this transaction
+    ends, so it is for those who write very many: their rows are then stored once, and need not be held until the end."""
+    last: int = tx.execute(_ADVANCE, {"writes": count}).scalar_one()
+    tx.number = last
+    return last - count + 1
+
+
+def enter(tx: Transaction, table: sa.Table, several: Sequence[Born]) -> None:
+    """Store the revisions of new records, the rows of which have their numbers (`since`) already, and let them be found."""
+    noun, author = table.info["noun"], tx.author
+    inserts.fill(
+        tx,
+        TABLE,
+        _ENTERED,
+        [
+            [
+                born.row["since"], noun, born.row["id"], born.row["slug"], 1, Action.created, tx.now, author.name,
+                author.proposer, author.reason, msgspec.json.encode(list(born.changed)).decode(), born.row["shape"],
+                born.row["document"],
+            ]
+            for born in several
+        ],
+    )  # fmt: skip
+    search.enter(tx, (Entry(noun, born.row["id"], born.row["since"], born.texts, fresh=True) for born in several))
+
+
+_ENTERED = tuple(TABLE.c.keys())
 
 
 def touch(tx: Transaction) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit import words
+from app.kit import inserts, words
 from app.kit.db import Base, Key, Transaction, table_of
 from app.kit.words import Question
 
@@ -149,6 +149,7 @@ def _matches_tsquery(element: matches, compiler: Any, **options: Any) -> str:
     return f"search_index.words @@ CAST({compiler.process(element.clauses, **options)} AS tsquery)"
 
 
+@cache
 def _token(noun: str) -> str:
     """The token that every row of a noun holds, so that a noun is a word like any other to the index."""
     return f"{words.MARK}{noun.replace('-', '')}"
@@ -180,6 +181,13 @@ def store(tx: Transaction, entries: Iterable[Entry]) -> None:
 _INSERT_TEXT, _INSERT_WORDS = sa.insert(TEXT), sa.insert(INDEX)
 
 
+def enter(tx: Transaction, entries: Iterable[Entry]) -> None:
+    """Let new records be found, very many at once."""
+    rows = [row for entry in entries for row in _rows(entry)]
+    inserts.insert(tx, TEXT, [row for row, _ in rows])
+    inserts.fill(tx, INDEX, ("rowid", "words"), [[row["id"], found] for row, found in rows])
+
+
 def forget(tx: Transaction, ids: Sequence[UUID]) -> None:
     """Take the texts of these records out of the index."""
     for start in range(0, len(ids), 500):
@@ -194,19 +202,22 @@ _OF_RECORDS = sa.select(TEXT.c.id).where(TEXT.c.record_id.in_(sa.bindparam("ids"
 
 
 def _rows(entry: Entry) -> Iterator[tuple[dict[str, Any], list[str]]]:
-    about = {"noun": entry.noun, "record_id": entry.record}
+    noun = _token(entry.noun)
     parts = [(text.rank, words.words(text.value), words.marks(text.value)) for text in entry.texts]
     named = [part for part in parts if part[0] is not Rank.prose][:_PLACES]
     for place, (rank, found, marks) in enumerate(named):
-        row = about | {"id": _number(rank, entry.sequence, place), "key": _key(found)}
-        yield row, [*found, *marks, *map(words.sketch, found), _token(entry.noun)]
+        yield _row(entry, rank, place, _key(found)), [*found, *marks, *map(words.sketch, found), noun]
     if len(parts) > 1 or (parts and not named):
         every = [
             word for _, found, _ in parts for word in (*found, words.END)
         ]  # no phrase runs from one text into the next
         marks = sorted({mark for _, _, several in parts for mark in several})
-        row = about | {"id": _number(Rank.prose, entry.sequence, _PLACES), "key": None}
-        yield row, [*every, *marks, _token(entry.noun)]
+        yield _row(entry, Rank.prose, _PLACES, None), [*every, *marks, noun]
+
+
+def _row(entry: Entry, rank: Rank, place: int, key: str | None) -> dict[str, Any]:
+    number = _number(rank, entry.sequence, place)
+    return {"id": number, "noun": entry.noun, "record_id": entry.record, "key": key}
 
 
 def _number(rank: Rank, sequence: int, place: int) -> int:
@@ -368,6 +379,11 @@ def alike(tx: Transaction, noun: str, sketches: Sequence[Sequence[str]]) -> Sequ
 def exactly(tx: Transaction, noun: str, keys: Sequence[str]) -> Sequence[Any]:
     """The texts of a noun with one of these keys, the telling ranks first."""
     return tx.execute(_OF_KEYS, {"keys": list(keys), "noun": noun}).all()
+
+
+def sequence_of(row: Any) -> int:
+    """The number of the write from which on the text in a row is there."""
+    return int(row.id) >> 8 & 0xF_FFFF_FFFF_FFFF
 
 
 def rank_of(row: Any) -> Rank:

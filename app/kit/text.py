@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from uuid import UUID
 
 from pydantic_core import PydanticCustomError
@@ -85,6 +86,15 @@ def for_xml(text: str) -> str:
 def fold(text: str) -> str:
     """The key under which two spellings are one: NFKD, marks and invisible characters stripped, case folded,
     white space single. `İLO` and `ilo` have one key, as have `Straße` and `STRASSE`, `ÖBB` and `obb`."""
+    return _folded(text) if len(text) <= SHORT else " ".join(bare(text).split())
+
+
+SHORT = 255
+"""Texts up to this length, as names are, are known for a while: of one name slug, key, claim and words all begin with this."""
+
+
+@lru_cache(maxsize=4096)
+def _folded(text: str) -> str:
     return " ".join(bare(text).split())
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from app.kit.text import LETTERS, bare, fold
+from app.kit.text import LETTERS, SHORT, bare, fold
 
 LONGEST = 60
 """Letters of a word that count. PostgreSQL holds no word of 2,048 bytes."""
@@ -34,6 +34,11 @@ class Word(NamedTuple):
 
 def words(text: str) -> list[str]:
     """The words of `text`: folded (no case, no marks), in its order."""
+    return list(_words(text)) if len(text) <= SHORT else _words.__wrapped__(text)
+
+
+@lru_cache(maxsize=4096)
+def _words(text: str) -> list[str]:
     folded = fold(text)
     if folded.isascii():
         return [word[:LONGEST] for word in _ASCII.findall(folded)]

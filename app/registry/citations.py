@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import gathered
+from app.kit.among import among
 from app.kit.db import FILTERED, Base, Record, Transaction, reference, table_of, vocabulary
 from app.kit.errors import Fault, Invalid
 from app.kit.filters import Asked, Where, named
@@ -116,7 +117,7 @@ CITATION, SOURCE = table_of(Citation).c, table_of(Source).c
 _KEPT = frozenset(COMMON)
 _STANDING = (
     CITATION.target_noun == sa.bindparam("noun", type_=CITATION.target_noun.type),
-    CITATION.target_record_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)),
+    among(CITATION.target_record_id),
     CITATION.withdrawn_at.is_(None),
 )
 _COUNTING = (CITATION.withdrawn_at.is_(None), CITATION.support != Support.contradicts)

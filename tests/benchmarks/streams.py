@@ -22,6 +22,7 @@ from app.api.v1 import RESOURCES
 from app.exchange import cells, exports, files, imports, tables
 from app.exchange.exports import Form
 from app.kit import records
+from app.kit.collector import resting
 from app.kit.db import Database
 from app.settings import HOME
 from tests.benchmarks import corpus
@@ -116,9 +117,10 @@ def export(database: Database, form: str) -> int:
 
 def load(database: Database, form: str, path: Path) -> int:
     """A file of organizations, in one transaction, as a request with it would be."""
-    body = path.read_bytes()
-    file = files.table(body, ORGANIZATIONS) if form == "csv" else files.lines(body, NOUNS, ORGANIZATIONS)
-    report = database.write(lambda tx: imports.load(tx, RESOURCES, file, imports.Wish()), BUILDER)
+    with path.open("rb") as body:
+        file = files.table(body.read(), ORGANIZATIONS) if form == "csv" else files.lines(body, NOUNS, ORGANIZATIONS)
+        with resting():
+            report = database.write(lambda tx: imports.load(tx, RESOURCES, file, imports.Wish()), BUILDER)
     return report.count("created")
 
 
@@ -128,11 +130,11 @@ def written(folder: Path, form: str, size: int) -> Path:
     several = corpus.organizations(size)
     if form == "csv":
         columns = cells.columns(ORGANIZATIONS)
-        path.write_bytes(
-            b"".join(tables.write(columns, (cells.row(ORGANIZATIONS, each) for each in several), bom=False))
-        )
+        with path.open("wb") as table:
+            table.writelines(tables.write(columns, (cells.row(ORGANIZATIONS, each) for each in several), bom=False))
     else:
-        path.write_text("".join(json.dumps(each) + "\n" for each in several))
+        with path.open("w") as file:
+            file.writelines(json.dumps(each) + "\n" for each in several)
     return path
 
 

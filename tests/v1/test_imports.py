@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.exchange import imports
+from app.exchange import imports, staging
+from app.kit import bulk
 from app.kit.db import Database
 from app.kit.errors import Again
 from tests.support.answers import nothing_written, parameters, problem, slugs, walk
@@ -82,6 +83,31 @@ def test_records_of_one_noun_may_name_each_other_in_their_lists(client: httpx.Cl
     assert counts(post(client, body, noun="instruments")) == (3, 0, 0, 0)
     assert client.get("/v1/instruments/a").json()["refers_to"] == ["b", "c"]
     assert client.get("/v1/instruments/b").json()["refers_to"] == ["a"]
+
+
+def test_a_record_without_a_latin_letter_may_name_itself_by_its_id(client: httpx.Client) -> None:
+    identifier = "01935f7e-8c00-7000-8000-00000000abcd"
+    body = lines({"id": identifier, "title": "Слово", "kind": "treaty", "refers_to": [identifier]})
+    assert counts(post(client, body, noun="instruments")) == (1, 0, 0, 0)
+    stored = client.get(f"/v1/instruments/{identifier}").json()
+    assert stored["refers_to"] == [stored["slug"]]
+
+
+def test_more_rows_than_are_looked_at_together_are_created_and_changed_and_told_apart(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((imports, "CHUNK"), (staging, "CHUNK"), (bulk, "GROUP")):
+        monkeypatch.setattr(module, name, 7)
+    many = [{"slug": f"o{n}", "name": f"Body {n}", "kind": "other"} for n in range(30)]
+    many[3]["part_of"], many[20]["part_of"] = "o29", "o3"
+    assert counts(post(client, lines(*many), noun="organizations")) == (30, 0, 0, 0)
+    changed = [record | {"country": "CH"} for record in many]
+    body = lines(*changed, many[0], {"slug": "new", "name": "New", "kind": "other", "part_of": "o20"})
+    assert counts(post(client, body, noun="organizations", mode="upsert", atomic=False)) == (1, 30, 0, 1)
+    versions = {record["slug"]: (record["version"], record["country"]) for record in walk(client, "/v1/organizations")}
+    assert versions == {f"o{n}": (2, "CH") for n in range(30)} | {"new": (1, None)}
+    numbers = [change["sequence"] for change in client.get("/v1/changes?limit=200").json()["items"]]
+    assert sorted(numbers) == list(range(1, 62))
 
 
 def test_records_that_are_above_themselves_are_refused(client: httpx.Client) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from app.api import deps, openapi
 from app.api.deadlines import take_time
-from app.api.strict import JSON, StrictRoute, WrongMediaType, read_body
+from app.api.strict import JSON, StrictRoute, WrongMediaType, read_file
 from app.api.v1 import RESOURCES
 from app.exchange import files, imports
 from app.exchange.imports import File, ImportMode, Report, Wish
@@ -140,21 +140,21 @@ async def import_records(request: Request) -> Response:
     author, query = deps.author(request), deps.query(request, ImportQuery)
     kind, charset = _media_type(request)
     noun = _noun(query, kind)
-    body = await read_body(request, deps.settings(request).max_import_bytes)
-    take_time(request)
-    file = await asyncio.to_thread(_read, body, kind, noun, charset, query)
-    wish = Wish(query.mode, query.key, query.atomic)
+    with await read_file(request, deps.settings(request).max_import_bytes) as body:
+        take_time(request)
+        file = await asyncio.to_thread(_read, body, kind, noun, charset, query)
+        wish = Wish(query.mode, query.key, atomic=query.atomic, every=query.rows)
 
-    def work(tx: Transaction) -> Response:
-        report = imports.load(tx, RESOURCES, file, wish)
-        return Response(_shown(report, query), 207 if report.failed else 200, media_type=JSON)
+        def work(tx: Transaction) -> Response:
+            report = imports.load(tx, RESOURCES, file, wish)
+            return Response(_shown(report, query), 207 if report.failed else 200, media_type=JSON)
 
-    try:
-        with resting():
-            return await deps.once(request, work, author, dry_run=query.dry_run)
-    except imports.Refused as refused:
-        refused.extra = {"errors": [problem.shown() for problem in refused.problems], "notes": list(file.notes)}
-        raise
+        try:
+            with resting():
+                return await deps.once(request, work, author, dry_run=query.dry_run)
+        except imports.Refused as refused:
+            refused.extra = {"errors": [problem.shown() for problem in refused.problems], "notes": list(file.notes)}
+            raise
 
 
 def _media_type(request: Request) -> tuple[str, str | None]:
@@ -187,9 +187,10 @@ def _noun(query: ImportQuery, kind: str) -> Resource[Any] | None:
 _FIRST: dict[DateOrder | None, First | None] = {None: None, DateOrder.day: "day", DateOrder.month: "month"}
 
 
-def _read(body: bytes, kind: str, noun: Resource[Any] | None, charset: str | None, query: ImportQuery) -> File:
+def _read(body: IO[bytes], kind: str, noun: Resource[Any] | None, charset: str | None, query: ImportQuery) -> File:
     if kind == files.CSV and noun is not None:
-        return files.table(body, noun, charset=charset, renamed=query.columns, first=_FIRST[query.dates])
+        body.seek(0)
+        return files.table(body.read(), noun, charset=charset, renamed=query.columns, first=_FIRST[query.dates])
     return files.lines(body, NOUNS, noun)
 
 
@@ -200,7 +201,7 @@ def _shown(report: Report, query: ImportQuery) -> bytes:
             "mode": query.mode.value,
             **{action: report.count(action) for action in ("created", "changed", "unchanged")},
             "failed": report.failed,
-            "rows": [row.shown() for row in report.rows if query.rows or row.warnings],
+            "rows": [row.shown() for row in report.rows],
             "errors": [problem.shown() for problem in report.problems],
             "notes": list(report.notes),
         }

@@ -1,0 +1,80 @@
+"""Very many rows in and out: the memory that it takes does not grow with them, and others are answered meanwhile."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.kit import records
+from tests.benchmarks import streams
+from tests.benchmarks.registries import ORGANIZATIONS, count
+from tests.benchmarks.streams import Flow
+from tests.conftest import Server
+from tests.support.proofs import Proof
+
+MEGABYTE = 1_000_000
+PAUSE = 0.02
+"""Seconds between two requests of somebody else."""
+ASKED = ("/v1/organizations?limit=20", "/v1/organizations?sort=-updated_at&limit=20", "/v1/changes?limit=5", "/readyz")
+
+
+@contextmanager
+def asking(client: httpx.Client) -> Iterator[list[float]]:
+    """Somebody else asks the registry this and that; the seconds that each answer took."""
+    over, seconds, failed = threading.Event(), list[float](), list[httpx.Response]()
+
+    def ask() -> None:
+        while not over.wait(PAUSE):
+            begun = time.perf_counter()
+            answer = client.get(ASKED[len(seconds) % len(ASKED)])
+            seconds.append(time.perf_counter() - begun)
+            if answer.status_code != 200:
+                failed.append(answer)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield seconds
+    finally:
+        over.set()
+        thread.join()
+    assert not failed, failed[0].text
+
+
+@pytest.mark.proves("R10")
+def test_rows_go_in_and_out_in_flat_memory_while_others_are_answered(
+    server: Server, http: httpx.Client, app: FastAPI, tmp_path: Path, proof: Proof
+) -> None:
+    rows, url = proof.rounds(2_000, 1_000_000), server.fresh("empty")
+    path = streams.written(tmp_path, "ndjson", rows)
+    before = app.state.database
+    app.state.database = database = records.open_database(url)
+    try:
+        for verb, form, most in (("import", "ndjson", 128), ("export", "ndjson", 64), ("export", "csv", 64)):
+            with asking(http) as seconds:
+                flow = streams.run(verb, form, url, *([str(path)] if verb == "import" else []))
+            told(proof, f"{verb} of NDJSON" if form == "ndjson" else f"{verb} as CSV", flow, seconds, most)
+            assert flow.rows == rows
+        assert count(database, ORGANIZATIONS) == rows
+    finally:
+        app.state.database = before
+        database.close()
+
+
+def told(proof: Proof, what: str, flow: Flow, seconds: list[float], most: int) -> None:
+    """Write down what one of them took."""
+    proof.measure(f"{what}: rows a second", round(flow.rate), "/s")
+    if flow.grown is not None:  # elsewhere than on Linux nobody tells
+        assert flow.grown <= most * MEGABYTE
+        proof.measure(f"{what}: memory over that of an idle process", flow.grown / MEGABYTE, "MB", at_most=most)
+    if len(seconds) > 100:  # of few no hundredth can be told
+        slowest = statistics.quantiles(seconds, n=100)[-1] * 1000
+        proof.measure(f"{what}: 99 of 100 requests of others, answered within", slowest, "ms", at_most=200)
