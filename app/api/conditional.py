@@ -16,6 +16,8 @@ from app.kit.records import ANYTHING, Expected
 _TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)|\s*,')
 _VERSION = re.compile(r"v([1-9][0-9]{0,17})(?:\.[sd][0-9]+)*", re.ASCII)
 _LONGEST = 4_000
+PATTERN = r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$'
+"""What If-Match may be, for those who describe it."""
 
 
 def etag(
