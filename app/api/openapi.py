@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 from pydantic_core import to_jsonable_python
 
-from app.api import components, conditional, idempotency, links, sequences
+from app.api import components, conditional, deps, idempotency, links, sequences
 from app.api.exports import MEDIA_TYPES
 from app.api.problems import MEDIA_TYPE, TYPES, Problem, ProblemType
 from app.api.strict import JSON
@@ -86,8 +86,8 @@ SEEN = {
     "description": "The highest `Registry-Sequence` that you were told: the answer shows no older state.",
 }  # fmt: skip
 CHANGE_REASON = {
-    "name": "Change-Reason", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 6000},
-    "description": "Why; kept in the history. ASCII, or UTF-8 percent-encoded: at most 500 characters, in up to twelve each.",
+    "name": "Change-Reason", "in": "header", "required": False, "schema": {"type": "string", "pattern": deps.REASON_PATTERN},
+    "description": f"Why; kept in the history. ASCII, or UTF-8 percent-encoded: at most {deps.REASON_LENGTH} characters.",
 }  # fmt: skip
 
 
