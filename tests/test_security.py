@@ -1,8 +1,8 @@
-"""R21: what can be told of security without running anything: no secret lies in the tree, and what is installed is not older than
-the version in which a known fault was mended.
+"""R21: what can be told of security without running anything: no secret lies in the tree, and what is installed is not older
+than the version in which a known fault was mended.
 
-No advisories are looked up, since that takes a network; the list below is kept by hand. That nothing dangerous is called (`S` of
-ruff, which are the rules of bandit) is `make lint`.
+No advisories are looked up, since that takes a network; the list below is kept by hand. That nothing dangerous is called is
+seen by `make lint`: the rules `S` of ruff are those of bandit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ MENDED = {
     "mako": ("1.2.2", "CVE-2022-40023: a pattern with exponential time"),
     "pydantic": ("2.4.0", "CVE-2024-3772: a pattern with quadratic time"),
     "pyjwt": ("2.10.1", "CVE-2024-53861: a part of the issuer's name was enough"),
-    "starlette": ("1.3.1", "CVE-2026-54283: limits of forms; CVE-2025-62727: quadratic Range; CVE-2023-29159: files next door"),
+    "starlette": (
+        "1.3.1",
+        "CVE-2026-54283: limits of forms; CVE-2025-62727: quadratic Range; CVE-2023-29159: files next door",
+    ),
     "tqdm": ("4.66.3", "CVE-2024-34062: arguments of its command were run as code"),
     "uvicorn": ("0.11.7", "CVE-2020-7694 and 7695: forged log lines, split answers"),
 }
@@ -43,9 +46,14 @@ def locked(file: str) -> dict[str, Version]:
 
 
 @pytest.mark.parametrize(("name", "mended"), MENDED.items(), ids=MENDED)
-def test_nothing_is_older_than_the_version_in_which_a_known_fault_was_mended(name: str, mended: tuple[str, str]) -> None:
+def test_nothing_is_older_than_the_version_in_which_a_known_fault_was_mended(
+    name: str, mended: tuple[str, str]
+) -> None:
     least, why = mended
-    for where, version in (("requirements.lock", locked("requirements.lock")[name]), ("here", Version(metadata.version(name)))):
+    for where, version in (
+        ("requirements.lock", locked("requirements.lock")[name]),
+        ("here", Version(metadata.version(name))),
+    ):
         assert version >= Version(least), f"{name} {version} ({where}): {why}"
 
 
@@ -53,7 +61,8 @@ SECRETS = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}",
     "a key of ours": r"\bconcord_[A-Za-z0-9_-]{43}\b",
     "a key of a cloud": r"\b(AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[A-Za-z0-9_-]{35}\b",
-    "a token of a forge": r"\bgh[pousr]_[A-Za-z0-9]{36}\b|\bglpat-[A-Za-z0-9_-]{20}\b|\bgithub_pat_\w{22,}|\bnpm_[A-Za-z0-9]{36}\b|\bpypi-AgEI\w{40,}",
+    "a token of a forge": r"\bgh[pousr]_[A-Za-z0-9]{36}\b|\bglpat-[A-Za-z0-9_-]{20}\b|\bgithub_pat_\w{22,}",
+    "a token of an index of packages": r"\bnpm_[A-Za-z0-9]{36}\b|\bpypi-AgEI\w{40,}",
     "a token of a service": r"\bxox[abprs]-[A-Za-z0-9-]{10,}|\b[sr]k_live_[A-Za-z0-9]{16,}",
     "a signed token": r"\beyJ[A-Za-z0-9_-]{16,}\.eyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
     "a password in an address": r"\w+://[\w.-]+:(?!\$|\{|<|%)[^@\s/\"'`]{3,}@",
@@ -95,6 +104,7 @@ def test_no_secret_lies_in_the_tree(proof: Proof) -> None:
         ("a key of ours", "concord_" + "aB3-_" * 8 + "xyz"),
         ("a key of a cloud", "AKIA" + "Q7" * 8),
         ("a token of a forge", "ghp_" + "a1B2" * 9),
+        ("a token of an index of packages", "npm_" + "a1B2" * 9),
         ("a token of a service", "xoxb-" + "1234567890-abcdef"),
         ("a signed token", ".".join(("eyJ" + "a" * 20, "eyJ" + "b" * 20, "c" * 20))),
         ("a password in an address", "postgresql://concord:" + "tr0ub4dor@db/concord"),

@@ -1,5 +1,5 @@
-"""R2: no row of the table of cases is without its tests. Here it is seen which tests stand for which row: those that bear its id in
-their name (`test_a47_…`) or in that of their parameters (`id="A47-…"`), and these others."""
+"""R2: no row of the table of cases is without its tests. Here it is seen which tests stand for which row: those that bear its
+id in their name (`test_a47_…`) or in that of their parameters (`id="A47-…"`), and these others."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def test_every_row_has_its_tests(proof: Proof) -> None:
     found = bearing(TESTS)
     assert [row for row in ROWS if not found.get(row) and row not in ELSEWHERE] == []
     assert sorted(found) == sorted(set(found) & set(ROWS))
-    proof.count("rows of the table of cases with tests of their own", len(set(found) | set(ELSEWHERE)), at_least=len(ROWS))
+    proof.count(
+        "rows of the table of cases with tests of their own", len(set(found) | set(ELSEWHERE)), at_least=len(ROWS)
+    )
 
 
 @pytest.mark.parametrize(("row", "test"), [(row, test) for row, tests in ELSEWHERE.items() for test in tests])

@@ -1,5 +1,5 @@
-"""R19: a server to which ten thousand hostile requests are sent stays up, answers none of them with an error of its own, holds no
-more memory afterwards, and goes on answering the others."""
+"""R19: a server to which ten thousand hostile requests are sent stays up, answers none of them with an error of its own, holds
+no more memory afterwards, and goes on answering the others."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ def _pieces(connection: socket.socket, *, may_end: bool) -> Iterator[bytes]:
 
 def megabytes(process: int) -> float:
     """What a process holds in memory now."""
-    (kilobytes,) = re.findall(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(encoding="ascii"), re.MULTILINE)
+    (kilobytes,) = re.findall(
+        r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(encoding="ascii"), re.MULTILINE
+    )
     return int(kilobytes) / 1024
 
 
@@ -106,6 +108,8 @@ def test_a_server_outlives_whatever_is_sent_to_it(server: Server, proof: Proof) 
     proof.count("hostile requests, of which none ended a worker", len(told), at_least=count)
     proof.count("answers of 5xx to them", sum(number for status, number in found.items() if status >= 500), at_most=0)
     proof.count("different refusals", len({status for status in found if status >= 400}), at_least=8)
-    proof.measure("a body that is too large is refused within (median)", 1000 * statistics.median(each.seconds for each in large),
-                  "ms", at_most=50)  # fmt: skip
-    proof.measure("memory after all of them, over that after the first 300", max(held) - held[WARM - 1], "MB", at_most=8)
+    taken = 1000 * statistics.median(each.seconds for each in large)
+    proof.measure("a body that is too large is refused within (median)", taken, "ms", at_most=50)
+    proof.measure(
+        "memory after all of them, over that after the first 300", max(held) - held[WARM - 1], "MB", at_most=8
+    )

@@ -1,5 +1,5 @@
-"""Whatever reads what a client sends either reads it or refuses it in the way that it says, and in time that grows with the length
-of the text and no faster. Each reader is given bytes at random, and what it reads with bytes changed."""
+"""Whatever reads what a client sends either reads it or refuses it in the way that it says, and in time that grows with the
+length of the text and no faster. Each reader is given bytes at random, and what it reads with bytes changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
@@ -56,7 +56,9 @@ def header(name: str, read: Callable[[Request], object], *good: bytes) -> Reader
 
 def text(read: Callable[[str], object], refuses: tuple[type[Exception], ...], *good: str) -> Reader:
     """A reader of text. What is no UTF-8 becomes lone surrogates, which JSON can escape."""
-    return Reader(lambda raw: read(raw.decode("utf-8", "surrogateescape")), refuses, tuple(each.encode() for each in good))
+    return Reader(
+        lambda raw: read(raw.decode("utf-8", "surrogateescape")), refuses, tuple(each.encode() for each in good)
+    )
 
 
 def asked(**scope: Any) -> Request:
@@ -88,25 +90,29 @@ def cursor(raw: bytes) -> object:
 
 
 def query(raw: bytes) -> object:
-    classes = [*(noun.query for noun in RESOURCES), changes.NamedChangesQuery]
+    classes: list[type[BaseModel]] = [*(noun.query for noun in RESOURCES), changes.NamedChangesQuery]
     return any_of(partial(deps.query, asked(query_string=raw), cls) for cls in classes)
 
 
 def path(raw: bytes) -> object:
-    return strict.check_path({"raw_path": raw})
+    strict.check_path({"raw_path": raw})
+    return raw
 
 
 WHERE = str(UUID(int=7)).encode()
 READERS: dict[str, Reader] = {
     "cursor": Reader(cursor, (RegistryError,), (
-        b'["oecd","%s"]' % WHERE, b'[null,"%s"]' % WHERE, b'["2014-12-04","%s"]' % WHERE, b'["2014-12-04T10:00:00Z","%s"]' % WHERE,
+        b'["oecd","%s"]' % WHERE, b'[null,"%s"]' % WHERE, b'["2014-12-04","%s"]' % WHERE,
+        b'["2014-12-04T10:00:00Z","%s"]' % WHERE,
         b'[7,"%s"]' % WHERE,
     )),
     "cursor, undecoded": text(partial(paging.decode, context="list", column=COLUMNS[0]), (RegistryError,),
                               paging.encode(paging.Position("oecd", UUID(int=7)), "list")),
     "query": Reader(query, (RegistryError,), (
-        b"limit=3&sort=-slug&count=true&fields=slug,id", b"q=labour+rights&as_of=2024-03-28T12:00:00%2B02:00", b"from=2014&to=201X&match=certain",
-        b"updated_since=2024-03-28T12:00:00Z&cursor=abc", b"after=7&noun=organizations,sources", b"active_on=2014-12-04&withdrawn=true",
+        b"limit=3&sort=-slug&count=true&fields=slug,id", b"q=labour+rights&as_of=2024-03-28T12:00:00%2B02:00",
+        b"from=2014&to=201X&match=certain",
+        b"updated_since=2024-03-28T12:00:00Z&cursor=abc", b"after=7&noun=organizations,sources",
+        b"active_on=2014-12-04&withdrawn=true",
     )),
     "path": Reader(path, (RegistryError,), (b"/v1/organizations/oecd", b"/v1/%C3%A9", b"/v1/a%20b")),
     "If-Match": header("if-match", conditional.expected, b'"v7"', b'*', b'W/"v7", "v8.s1042"', b'"v7.s1042.d20240328"'),
@@ -115,7 +121,8 @@ READERS: dict[str, Reader] = {
     "Registry-Sequence": header("registry-sequence", sequences.seen, b"1042", b"0"),
     "Change-Reason": header("change-reason", deps.change_reason, b"Typing slip.", b"%C3%89t%C3%A9", b"50% done"),
     "Idempotency-Key": header("idempotency-key", idempotency.key_of, b"4f1c", b'"ab"', b'"a\\"b"'),
-    "Accept": header("accept", partial(negotiation.preferred, offered=changes.OFFERED), b"application/json", b"text/*;q=0.5, */*;q=0.1"),
+    "Accept": header("accept", partial(negotiation.preferred, offered=changes.OFFERED), b"application/json",
+    b"text/*;q=0.5, */*;q=0.1"),
     "JSON": Reader(strict_json.parse, (RegistryError,), (
         b'{"name":"a","n":[1,2.5,-3e2,true,null],"o":{"x":"\\u00e9"}}', b"[[[]]]", b'"text"',
     )),
@@ -123,7 +130,8 @@ READERS: dict[str, Reader] = {
         b'{"noun":"organizations","slug":"a","name":"A","kind":"other"}\n\n{"noun":"sources"}\n', b'{"noun":"reviews"}',
     )),
     "CSV": Reader(lambda raw: files.table(raw, NOUNS["organizations"]), (), (
-        b"name;kind;founded\r\nA;other;1 May 2014\r\n", b'name,kind\n"A ""b"", c",other\n', b"\xef\xbb\xbfname\tkind\nA\tother\n",
+        b"name;kind;founded\r\nA;other;1 May 2014\r\n", b'name,kind\n"A ""b"", c",other\n',
+        b"\xef\xbb\xbfname\tkind\nA\tother\n",
         "name,kind\nÉ,other\n".encode("utf-16"), b"sep=;\nname;kind\n",
     )),
     "CSV with a charset": Reader(lambda raw: tables.read(raw[8:], raw[:8].decode("latin-1")), (tables.TableError,), (
@@ -132,26 +140,31 @@ READERS: dict[str, Reader] = {
     "text of an edition": Reader(passages.read, (passages.DocumentError,), (
         b"Heading\n\nA sentence. Another (e.g. this) one.\n\n* item\n", "É. “Quoted.” Dr. A. B. Smith said 3.5 %.".encode(),
     )),
-    "EDTF": text(edtf.parse, (edtf.EdtfError,), "2014", "2014-12-04", "1999/..", "../2001?", "201X", "2014-21", "2014~/2016%", "2018-Q3"),
-    "a date in words": text(loose_dates.edtf_of, (loose_dates.DateHint,), "3 May 2018", "c. 1990", "2014–2016", "Sept. 2018", "since 1999"),
-    "a name in words": text(loose_names.read_name, (), "World Health Organization (WHO)", "A / B (f.k.a. C)", "Int'l Org. for X"),
+    "EDTF": text(edtf.parse, (edtf.EdtfError,), "2014", "2014-12-04", "1999/..", "../2001?", "201X", "2014-21",
+    "2014~/2016%", "2018-Q3"),
+    "a date in words": text(loose_dates.edtf_of, (loose_dates.DateHint,), "3 May 2018", "c. 1990", "2014–2016",
+    "Sept. 2018", "since 1999"),
+    "a name in words": text(loose_names.read_name, (), "World Health Organization (WHO)", "A / B (f.k.a. C)",
+    "Int'l Org. for X"),
     "a question": text(words.question, (), "labour rights", '"in one text" beg', "C++", "NEAR/2 AND ("),
     "prose": text(clean_prose, (PydanticCustomError,), "Lines\nof text"),
     "renamed columns": text(files.renamed, (ValueError,), "Partner:name,Contact:", "a%2Cb:name"),
     **{
-        name: text(TypeAdapter(kind).validate_python, (ValidationError,), *good)
+        name: text(kind.validate_python, (ValidationError,), *good)
         for name, kind, good in (
-            ("a moment or number", AsOf, ("2024-03-28", "1042", "2024-03-28T12:00:00+05:45")),
-            ("a web address", WebAddress, ("https://example.org/a?b=c#d", "http://[::1]:80/", "https://münchen.example/é")),
-            ("a URI", Uri, ("urn:isbn:0", "https://example.org/")),
-            ("a JSON Pointer", Pointer, ("/participants/0/role", "/a~1b~0c")),
-            ("a language", Language, ("en", "zh-Hant-TW")),
+            ("a moment or number", TypeAdapter[Any](AsOf), ("2024-03-28", "1042", "2024-03-28T12:00:00+05:45")),
+            ("a web address", TypeAdapter[Any](WebAddress), ("https://example.org/a?b=c#d", "http://[::1]:80/", "https://münchen.example/é")),
+            ("a URI", TypeAdapter[Any](Uri), ("urn:isbn:0", "https://example.org/")),
+            ("a JSON Pointer", TypeAdapter[Any](Pointer), ("/participants/0/role", "/a~1b~0c")),
+            ("a language", TypeAdapter[Any](Language), ("en", "zh-Hant-TW")),
         )
     },
 }  # fmt: skip
 PIECES = (
-    b"a", b"9", b",", b";", b"[", b"{", b'{"a":', b'"', b'\\"', b"%41", b"%", b"=", b"a=1&", b"\n", b"\r\n", b'","', b" ", b"/", b"2014/", b"-", b"~",
-    b"(", b"((a) ", "é".encode(), "\u0301".encode(), "ﷺ".encode(), b"\xff", b'W/"a",', b". A", b"text/*;q=0.1,", b"a;b,c\td|", b"\x00", b"\\",
+    b"a", b"9", b",", b";", b"[", b"{", b'{"a":', b'"', b'\\"', b"%41", b"%", b"=", b"a=1&", b"\n", b"\r\n", b'","',
+    b" ", b"/", b"2014/", b"-", b"~",
+    b"(", b"((a) ", "é".encode(), "\u0301".encode(), "ﷺ".encode(), b"\xff", b'W/"a",', b". A", b"text/*;q=0.1,",
+    b"a;b,c\td|", b"\x00", b"\\",
 )  # fmt: skip
 
 
@@ -159,7 +172,11 @@ PIECES = (
 def given_bytes(draw: st.DrawFn, good: tuple[bytes, ...]) -> bytes:
     """Random bytes, random text, and what is read with some of its bytes changed, dropped or added."""
     if draw(st.integers(0, 3)) == 0:
-        return draw(st.one_of(st.binary(max_size=200), st.text(max_size=80).map(lambda made: made.encode("utf-8", "surrogatepass"))))
+        return draw(
+            st.one_of(
+                st.binary(max_size=200), st.text(max_size=80).map(lambda made: made.encode("utf-8", "surrogatepass"))
+            )
+        )
     found = bytearray(draw(st.sampled_from(good)))
     for _ in range(draw(st.integers(1, 4))):
         at, cut = draw(st.integers(0, len(found))), draw(st.integers(0, 4))

@@ -93,9 +93,11 @@ NAMES = (
     b"X-Forwarded-For", b"Content-Encoding", b"Upgrade", b"Cookie", b"Via", b"TE", b"Trailer", b"X-Request-ID", b"traceparent",
 )  # fmt: skip
 VALUES = (
-    b"", b"*", b"0", b"-1", b"1e9", b"99999999999999999999", b'"', b'"v1', b"W/", b'"a","b",', b"," * 3000, b"\xff\xfe", b"a" * 5000,
+    b"", b"*", b"0", b"-1", b"1e9", b"99999999999999999999", b'"', b'"v1', b"W/", b'"a","b",', b"," * 3000,
+    b"\xff\xfe", b"a" * 5000,
     b"%", b"%00", b"%ff", b"text/event-stream", b"*/*;q=9", b"application/json;q=0", b"gzip;q=1e5, *;q=0", b"bytes=0-,0-,0-",
-    b"100-continue", b"h2c", b"null", b"identity, chunked", b"[::1", b"a\tb", b"\x01", b"charset=utf-16", b"application/json, x",
+    b"100-continue", b"h2c", b"null", b"identity, chunked", b"[::1", b"a\tb", b"\x01", b"charset=utf-16",
+    b"application/json, x",
 )  # fmt: skip
 
 
@@ -107,14 +109,19 @@ def strange_headers(draw: Draw) -> tuple[bytes, bool]:
 
 def headers_twice(draw: Draw) -> tuple[bytes, bool]:
     name = draw.choice(NAMES)
-    lines = [name + b": " + draw.choice((b"1", b"a", b"127.0.0.1", b"application/json")) for _ in range(draw.randint(2, 40))]
+    lines = [
+        name + b": " + draw.choice((b"1", b"a", b"127.0.0.1", b"application/json")) for _ in range(draw.randint(2, 40))
+    ]
     return write(draw, None, *lines), True
 
 
 TARGETS = (
-    b"*", b"http://evil.example", b"http://evil.example/v1/organizations", b"https://127.0.0.1/v1", b"//evil.example/v1", b"evil:443",
-    b"file:///etc/passwd", b"/v1/organizations#f", b"?q=1", b"v1/organizations", b"http://[::1", b"http://a@b/", b"/\x00", b"/ ", b"",
-    b"/v1/organizations HTTP/1.1\r\nX:", b"/" + b"a" * 70_000, b"/v1/organizations?" + b"q=a&" * 9_000, b"/\xc3\xa9", b"/v1/\xff",
+    b"*", b"http://evil.example", b"http://evil.example/v1/organizations", b"https://127.0.0.1/v1",
+    b"//evil.example/v1", b"evil:443",
+    b"file:///etc/passwd", b"/v1/organizations#f", b"?q=1", b"v1/organizations", b"http://[::1", b"http://a@b/",
+    b"/\x00", b"/ ", b"",
+    b"/v1/organizations HTTP/1.1\r\nX:", b"/" + b"a" * 70_000, b"/v1/organizations?" + b"q=a&" * 9_000,
+    b"/\xc3\xa9", b"/v1/\xff",
 )  # fmt: skip
 METHODS = (b"GET", b"get", b"TRACE", b"CONNECT", b"QUERY", b"PRI", b"DELETE", b"M-SEARCH", b"G\x00T", b"", b"POST" * 20)
 
@@ -129,7 +136,8 @@ def half_bodies(draw: Draw) -> tuple[bytes, bool]:
 
 
 SIZES = (
-    b"0x5", b"+5", b"-5", b"5 ", b" 5", b"5;a=b", b"5;a=" + b"b" * 5000, b"zz", b"", b"ffffffffffffffffff", b"FFFFFFFFFFFFFFFF", b"5\x00",
+    b"0x5", b"+5", b"-5", b"5 ", b" 5", b"5;a=b", b"5;a=" + b"b" * 5000, b"zz", b"", b"ffffffffffffffffff",
+    b"FFFFFFFFFFFFFFFF", b"5\x00",
     b"00000000000000005", b"5\n",
 )  # fmt: skip
 
@@ -137,24 +145,31 @@ SIZES = (
 def chunk_games(draw: Draw) -> tuple[bytes, bool]:
     pieces = [chunk(noise(draw, 20)) for _ in range(draw.randint(0, 5))]
     broken = draw.choice(SIZES) + draw.choice((CRLF, b"\n", b"\r")) + b"hello" + draw.choice((CRLF, b"", b"\n"))
-    pieces.insert(draw.randint(0, len(pieces)), draw.choice((broken, b"0\r\nX-Trailer: a\r\n\r\n", b"0\r\n\r\n", b"1\r\na\r\n" * 999)))
+    pieces.insert(
+        draw.randint(0, len(pieces)),
+        draw.choice((broken, b"0\r\nX-Trailer: a\r\n\r\n", b"0\r\n\r\n", b"1\r\na\r\n" * 999)),
+    )
     lines = (b"Content-Type: application/json", b"Transfer-Encoding: chunked")
     return head(b"POST", b"/v1/organizations", *lines) + b"".join(pieces), True
 
 
 FRAMES = (
     (b"Content-Length: 5", b"Transfer-Encoding: chunked"), (b"Transfer-Encoding: chunked", b"Content-Length: 0"),
-    (b"Transfer-Encoding: xchunked",), (b"Transfer-Encoding : chunked",), (b"Transfer-Encoding:\tchunked",), (b" Transfer-Encoding: chunked",),
-    (b"Transfer-Encoding: chunked, identity",), (b"Transfer-Encoding: identity, chunked",), (b"Transfer-Encoding: \x0bchunked",),
-    (b"Transfer-Encoding: chunked\nX: y",), (b"Transfer-Encoding:\r\n chunked",), (b"Content-Length: 5\r\n 6",), (b"Content-Length: +5",),
-    (b"Content-Length: 0x5",), (b"Content-Length: 5, 5",), (b"Content-Length: 5", b"Content-Length: 6"), (b"Content-Length: 5\x00",),
+    (b"Transfer-Encoding: xchunked",), (b"Transfer-Encoding : chunked",), (b"Transfer-Encoding:\tchunked",),
+    (b" Transfer-Encoding: chunked",),
+    (b"Transfer-Encoding: chunked, identity",), (b"Transfer-Encoding: identity, chunked",),
+    (b"Transfer-Encoding: \x0bchunked",),
+    (b"Transfer-Encoding: chunked\nX: y",), (b"Transfer-Encoding:\r\n chunked",), (b"Content-Length: 5\r\n 6",),
+    (b"Content-Length: +5",),
+    (b"Content-Length: 0x5",), (b"Content-Length: 5, 5",), (b"Content-Length: 5", b"Content-Length: 6"),
+    (b"Content-Length: 5\x00",),
     (b"Content_Length: 5",), (b"Content-Length: ",), (b"Content-Length: 9223372036854775808",), (b"Content-Length: 1e1",),
 )  # fmt: skip
 
 
 def smuggling(draw: Draw) -> tuple[bytes, bool]:
     """A second request where one server may see the body of the first, and another the next request."""
-    inner = head(b"DELETE", b"/v1/organizations/oecd", b"If-Match: \"v999\"")
+    inner = head(b"DELETE", b"/v1/organizations/oecd", b'If-Match: "v999"')
     body = draw.choice((b"0\r\n\r\n" + inner, chunk(inner) + chunk(b""), b"hello" + inner, inner))
     lines = draw.choice(FRAMES)
     return head(b"POST", b"/v1/organizations", b"Content-Type: application/json", *lines) + body, True
@@ -167,14 +182,18 @@ def nested_bodies(draw: Draw) -> tuple[bytes, bool]:
 
 
 LITERALS = (
-    b"NaN", b"-Infinity", b"1e400", b"9" * 5000, b"-0", b"0" * 50, b"1.", b"tru", b"'a'", b'"\\ud800"', b'"\\u0000"', b'"\xff"', b'"\xed\xa0\x80"',
-    b"\xef\xbb\xbf{}", b'{"name":"a","name":"b"}', "{}".encode("utf-16"), b'"' + b"\\" * 9_999, b"{" * 9, b"\x00", b'{"a":1}{"a":1}', b"[,]",
+    b"NaN", b"-Infinity", b"1e400", b"9" * 5000, b"-0", b"0" * 50, b"1.", b"tru", b"'a'", b'"\\ud800"',
+    b'"\\u0000"', b'"\xff"', b'"\xed\xa0\x80"',
+    b"\xef\xbb\xbf{}", b'{"name":"a","name":"b"}', "{}".encode("utf-16"), b'"' + b"\\" * 9_999, b"{" * 9, b"\x00",
+    b'{"a":1}{"a":1}', b"[,]",
 )  # fmt: skip
 
 
 def odd_bodies(draw: Draw) -> tuple[bytes, bool]:
     literal = draw.choice(LITERALS)
-    wrapped = draw.choice((literal, b'{"name":' + literal + b',"kind":"other"}', b'{"operations":[' + literal + b"]}", b"a,b\n" + literal))
+    wrapped = draw.choice(
+        (literal, b'{"name":' + literal + b',"kind":"other"}', b'{"operations":[' + literal + b"]}", b"a,b\n" + literal)
+    )
     return write(draw, wrapped), False
 
 
@@ -188,7 +207,9 @@ def too_large(draw: Draw) -> tuple[bytes, bool]:
     """More than a body may have: announced and not sent, or sent in pieces without having been announced."""
     if draw.random() < 0.7:
         length = draw.choice((b"1048577", b"2000000", b"1073741824", b"999999999999999999"))
-        return head(b"POST", b"/v1/organizations", b"Content-Type: application/json", b"Content-Length: " + length), False
+        return head(
+            b"POST", b"/v1/organizations", b"Content-Type: application/json", b"Content-Length: " + length
+        ), False
     lines = (b"Content-Type: application/json", b"Transfer-Encoding: chunked")
     return head(b"POST", b"/v1/organizations", *lines) + chunk(b" " * 65_536) * 17, False
 
@@ -199,7 +220,7 @@ def many_lines(draw: Draw) -> tuple[bytes, bool]:
 
 
 def mutated(draw: Draw) -> tuple[bytes, bool]:
-    """A good request in which some bytes are others. Its key stays: who tries keys that are none is not listened to any more."""
+    """A good request with some bytes changed. Its key stays: who tries keys that are none is not listened to any more."""
     before, _, after = (read(draw) if draw.random() < 0.5 else write(draw)).partition(KEY)
     return _broken(draw, before) + KEY + _broken(draw, after), True
 
@@ -221,8 +242,10 @@ def _broken(draw: Draw, part: bytes) -> bytes:
 
 
 GREETINGS = (
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET /\r\n\r\n", b"GET / HTTP/0.9\r\n\r\n", b"\r\n" * 500,
-    b"GET / HTTP/1.1\n\n", b"SSH-2.0-x\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 50, b"\x00" * 1000, b"GET  /  HTTP/1.1\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET /\r\n\r\n",
+    b"GET / HTTP/0.9\r\n\r\n", b"\r\n" * 500,
+    b"GET / HTTP/1.1\n\n", b"SSH-2.0-x\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 50, b"\x00" * 1000,
+    b"GET  /  HTTP/1.1\r\n\r\n",
 )  # fmt: skip
 
 
@@ -231,7 +254,8 @@ def no_request(draw: Draw) -> tuple[bytes, bool]:
 
 
 SHAPES: tuple[Shape, ...] = (
-    bad_escapes, strange_headers, headers_twice, other_targets, half_bodies, chunk_games, smuggling, nested_bodies, odd_bodies, compressed,
+    bad_escapes, strange_headers, headers_twice, other_targets, half_bodies, chunk_games, smuggling, nested_bodies, odd_bodies,
+    compressed,
     too_large, many_lines, mutated, mutated, no_request,
 )  # fmt: skip
 
