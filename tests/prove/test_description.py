@@ -148,6 +148,11 @@ EXCUSED = (
         "a parameter holds JSON, of which the description says no more than that",
     ),
     Excuse(
+        RejectedPositiveData,
+        lambda found: str(problem(found.answer).get("detail")).startswith("The number "),
+        "a number of more digits than JSON is read with here, in a place that takes any value",
+    ),
+    Excuse(
         AcceptedNegativeData,
         lambda found: "in header - object with unexpected properties" in found.failure.message,
         "any request may have headers of which the description knows nothing",
@@ -252,8 +257,8 @@ def test_every_answer_is_as_the_description_says(
     assert not found.faults, "\n\n".join(found.faults[:40])
     assert registry.get("/readyz").status_code == 200
     who = "admin" if headers else "anonymous"
-    proof.count(f"cases generated from the description, as {who}", found.cases, at_least=proof.rounds(80, CASES[who]))
-    proof.count(f"operations asked, as {who}", len(found.operations), at_least=proof.rounds(40, OPERATIONS))
+    proof.count(f"cases generated from the description, as {who}", found.cases, at_least=proof.rounds(40, CASES[who]))
+    proof.count(f"operations asked, as {who}", len(found.operations), at_least=proof.rounds(20, OPERATIONS))
     proof.count(f"kinds of links followed, as {who}", len(found.links), at_least=1 if headers else 0)
     proof.count(f"answers of 5xx, as {who}", sum(n for status, n in found.statuses.items() if status >= 500), at_most=0)
     proof.count(f"statuses and bodies that are not described, as {who}", len(found.faults), at_most=0)
