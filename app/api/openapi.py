@@ -82,8 +82,8 @@ SEQUENCE = {
     }
 }
 SEEN = {
-    "name": "Registry-Sequence", "in": "header", "required": False, "schema": {"type": "integer", "minimum": 0,
-    "maximum": sequences.HIGHEST},
+    "name": "Registry-Sequence", "in": "header", "required": False,
+    "schema": {"type": "integer", "minimum": 0, "maximum": sequences.HIGHEST},
     "description": "The highest `Registry-Sequence` that you were told: the answer shows no older state.",
 }  # fmt: skip
 CHANGE_REASON = {
