@@ -199,7 +199,7 @@ def test_proposals_which_have_no_number_are_read_where_they_are_kept(client: htt
     assert client.get(address).json()["status"] == "retracted"
 
 
-@pytest.mark.parametrize("number", ["-1", "x", "1.0", "01", "1, 2", "9" * 19, "\u0661".encode().decode("latin-1")])
+@pytest.mark.parametrize("number", ["", "-1", "x", "1.0", "01", "1, 2", "9" * 19, "\u0661".encode().decode("latin-1")])
 def test_a_number_that_cannot_be_read_is_refused(registry: httpx.Client, number: str) -> None:
     answer = registry.get("/v1/organizations", headers=[(HEADER.encode(), number.encode("latin-1"))])
     assert answer.status_code == 400

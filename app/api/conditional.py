@@ -10,12 +10,14 @@ import re
 
 from starlette.requests import Request
 
-from app.kit.errors import Invalid, Malformed
+from app.kit.errors import Fault, Invalid, Malformed
 from app.kit.records import ANYTHING, Expected
 
 _TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)|\s*,')
 _VERSION = re.compile(r"v([1-9][0-9]{0,17})(?:\.[sd][0-9]+)*", re.ASCII)
 _LONGEST = 4_000
+PATTERN = r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$'
+"""What If-Match may be, for those who describe it."""
 
 
 def etag(
@@ -44,7 +46,8 @@ def versions(header: str) -> Expected:
         return ANYTHING
     tags = _tags(header)
     if tags is None:
-        raise Malformed('If-Match is neither * nor a list of entity-tags such as "v7".')
+        fault = Fault("if_match", 'It is * or a list of entity-tags such as "v7".', parameter="If-Match")
+        raise Malformed('If-Match is neither * nor a list of entity-tags such as "v7".', faults=[fault])
     matches = (_VERSION.fullmatch(tag) for weak, tag in tags if not weak)
     return frozenset(int(match[1]) for match in matches if match)
 
@@ -66,7 +69,8 @@ def creates(request: Request) -> bool:
     """Whether If-None-Match: * says that nothing may be there yet. Raises Malformed for anything else in it."""
     header = _header(request, "if-none-match")
     if header is not None and header.strip() != "*":
-        raise Malformed("With PUT, If-None-Match can only be *: create, if nothing is there.")
+        fault = Fault("if_none_match", "With PUT it is *.", parameter="If-None-Match")
+        raise Malformed("With PUT, If-None-Match can only be *: create, if nothing is there.", faults=[fault])
     return header is not None
 
 

@@ -26,6 +26,8 @@ from app.settings import Settings
 T = TypeVar("T")
 Q = TypeVar("Q", bound=BaseModel)
 REASON_LENGTH = 500
+REASON_PATTERN = f"^(%[0-9A-Fa-f]{{2}}(%[89ABab][0-9A-Fa-f]){{0,3}}|[ -~]){{0,{REASON_LENGTH}}}$"
+"""What Change-Reason may be, for those who describe it: so many characters, each as it is or as the escapes of its bytes."""
 
 
 def database(request: Request) -> Database:
@@ -181,10 +183,15 @@ def change_reason(request: Request) -> str | None:
     try:
         reason = clean(unquote_to_bytes(header.encode("latin-1")).decode())
     except (UnicodeDecodeError, PydanticCustomError, ValidationError):
-        raise Malformed("Change-Reason is not percent-encoded UTF-8 in one line.") from None
+        raise _no_reason("Change-Reason is not percent-encoded UTF-8 in one line.") from None
     if len(reason) > REASON_LENGTH:
-        raise Malformed(f"Change-Reason may have {REASON_LENGTH} characters.")
+        raise _no_reason(f"Change-Reason may have {REASON_LENGTH} characters.")
     return reason or None
+
+
+def _no_reason(detail: str) -> Malformed:
+    message = f"One line of at most {REASON_LENGTH} characters, in ASCII or percent-encoded UTF-8."
+    return Malformed(detail, faults=[Fault("change_reason", message, parameter="Change-Reason")])
 
 
 def path(request: Request, target: str) -> str:

@@ -24,6 +24,8 @@ LONGEST = 255
 # A string of structured fields (RFC 9651) without blanks; or bare, without what would mean something in such a field.
 _QUOTED = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"', re.ASCII)
 _BARE = re.compile(r"[^\x00-\x20\x7f-\U0010ffff\",;\\]+")
+PATTERN = r'^([!#-+\--:<-\[\]-~]+|"([!#-\[\]-~]|\\["\\])+")$'
+"""Both, for those who describe them."""
 _ESCAPED = re.compile(r"\\(.)")
 _DECIDING = ("content-type", "if-match", "change-reason")
 """Headers by which the same body would write something else."""

@@ -12,12 +12,14 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 from pydantic_core import to_jsonable_python
 
-from app.api import components, idempotency
+from app.api import components, conditional, deps, idempotency, links, sequences
+from app.api.exports import MEDIA_TYPES
 from app.api.problems import MEDIA_TYPE, TYPES, Problem, ProblemType
+from app.api.strict import JSON
 from app.auth.policy import OPEN, Permission, least_role
 from app.kit import views
 from app.kit.diff import Change
-from app.kit.filters import ListQuery
+from app.kit.filters import Format, ListQuery
 from app.kit.history import DiffQuery, HistoryQuery
 from app.kit.resource import COMMON, Resource
 from app.kit.revisions import Action
@@ -58,7 +60,8 @@ HEADERS: Mapping[int, Mapping[str, Any]] = {429: RETRY_AFTER | RATE_LIMIT, 503: 
 LINK = {"Link": {"description": 'The next page, `rel="next"` (RFC 8288).', "schema": {"type": "string"}}}
 
 IF_MATCH = {
-    "name": "If-Match", "in": "header", "required": True, "schema": {"type": "string"}, "example": "*",
+    "name": "If-Match", "in": "header", "required": True, "schema": {"type": "string", "pattern": conditional.PATTERN},
+    "example": "*",
     "description": 'The ETag that you last saw, e.g. `"v7"`; `*`: whatever is there. Without it 428, with an old one 412.',
 }  # fmt: skip
 ANYTHING = {"type": "string", "title": "IfNoneMatchAnything", "enum": ["*"], "x-enum-varnames": ["ANYTHING"]}
@@ -79,19 +82,20 @@ SEQUENCE = {
     }
 }
 SEEN = {
-    "name": "Registry-Sequence", "in": "header", "required": False, "schema": {"type": "integer", "minimum": 0},
+    "name": "Registry-Sequence", "in": "header", "required": False,
+    "schema": {"type": "integer", "minimum": 0, "maximum": sequences.HIGHEST},
     "description": "The highest `Registry-Sequence` that you were told: the answer shows no older state.",
 }  # fmt: skip
 CHANGE_REASON = {
-    "name": "Change-Reason", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 1500},
-    "description": "Why; kept in the history. ASCII, or UTF-8 percent-encoded.",
+    "name": "Change-Reason", "in": "header", "required": False, "schema": {"type": "string", "pattern": deps.REASON_PATTERN},
+    "description": f"Why; kept in the history. ASCII, or UTF-8 percent-encoded: at most {deps.REASON_LENGTH} characters.",
 }  # fmt: skip
 
 
 Repeats = Literal["answered", "refused"]
 IDEMPOTENCY_KEY = {
     "name": idempotency.HEADER, "in": "header", "required": False,
-    "schema": {"type": "string", "minLength": 1, "maxLength": idempotency.LONGEST},
+    "schema": {"type": "string", "minLength": 1, "maxLength": idempotency.LONGEST, "pattern": idempotency.PATTERN},
     "description": "A name for this request and no other, such as a UUID, bare or in quotes. Sent again with it within 24 "
     "hours, the request is answered as it was the first time, and writes nothing. 409 `request-outstanding`: the first is "
     "still at work. 422 `idempotency-key-reused`: the first was another request.",
@@ -150,6 +154,14 @@ def ok(
     if example is not None:
         content["example"] = example
     return {"description": description, "headers": dict(headers), "content": {"application/json": content}}
+
+
+def in_every_form(page: Mapping[str, Any]) -> dict[str, Any]:
+    """The response of a list that `format` or Accept gives another form: a page of JSON, or all of it as a file."""
+    found = ok("A page; in a form other than JSON the whole list.", page, headers=ETAG | LINK)
+    found["content"] |= {kind: {"schema": {"type": "string"}} for kind in MEDIA_TYPES.values() if kind != JSON}
+    found["content"][MEDIA_TYPES[Format.jsonld]] = {"schema": {"type": "object"}}
+    return found
 
 
 def ref(model: type[BaseModel] | str) -> dict[str, Any]:
@@ -217,8 +229,7 @@ class Operations:
     @property
     def browse(self) -> dict[str, Any]:
         text = f"A page of {self.noun.plural}, by any of the filters. Follow `next` for the rest; it is null on the last page."
-        page = ok("A page.", ref(f"{self.one}Page"), headers=ETAG | LINK)
-        responses = {200: page, 304: NOT_MODIFIED, **problems(READ)}
+        responses = {200: in_every_form(ref(f"{self.one}Page")), 304: NOT_MODIFIED, **problems(READ)}
         return operation(
             f"list{self.many}",
             f"List {self.noun.plural}",
@@ -270,7 +281,7 @@ class Operations:
         responses = {
             200: ok("Replaced, or unchanged.", self.out),
             201: ok("Created.", self.out, headers=ETAG | LOCATION),
-            **problems((*CONDITIONAL_WRITE, *BODY)),
+            **problems((*CONDITIONAL_WRITE, *BODY, "not-found")),
         }
         parameters = [IF_MATCH_OPTIONAL, IF_NONE_MATCH_CREATE, CHANGE_REASON]
         body = json_body(ref(f"{self.one}Replacement"), ["application/json"], example=self.example)
@@ -482,7 +493,7 @@ def schemas(resources: Iterable[Resource[Any]], others: Sequence[type[BaseModel]
     classes = [cls for noun in nouns for cls in (noun.write, noun.read)]
     _, definitions = models_json_schema([(cls, "validation") for cls in (*classes, *others)], ref_template=_REF)
     found: dict[str, Any] = {name: _without_empty_defaults(schema) for name, schema in definitions["$defs"].items()}
-    more = [REVISION, DIFF, page_of(ref("Revision"), "A page of revisions.", title="RevisionPage")]
+    more = [REVISION, DIFF, WARNING, page_of(ref("Revision"), "A page of revisions.", title="RevisionPage")]
     for noun in nouns:
         found |= _of_noun(found, noun, Operations(noun).one)
         more.append(_page_of_records(noun, Operations(noun).one))
@@ -506,6 +517,14 @@ BESIDE: dict[str, Any] = {
     "included": {"type": "object", "additionalProperties": True, "description": "Only with `include`."},
 }  # fmt: skip
 """What an answer may hold beside the record."""
+WARNING = object_of("Warning", "Something that the author of a record may want to know; nothing was refused for it.", {
+    "code": {"type": "string"}, "message": {"type": "string"}, "candidate": ref("Candidate"),
+})  # fmt: skip
+WARNINGS: dict[str, Any] = {
+    "warnings": {
+        "type": "array", "description": "Only where it has just been created: which others it may be.", "items": ref("Warning"),
+    },
+}  # fmt: skip
 
 
 def _of_noun(found: Mapping[str, Any], noun: Resource[Any], one: str) -> dict[str, Any]:
@@ -515,7 +534,7 @@ def _of_noun(found: Mapping[str, Any], noun: Resource[Any], one: str) -> dict[st
         about.pop("default", None)  # an answer leaves nothing out
     record = {key: value for key, value in out.items() if key != "examples"} | {
         "required": list(out["properties"]),
-        "properties": out["properties"] | BESIDE,
+        "properties": out["properties"] | BESIDE | (WARNINGS if noun.warned is not None else {}),
     }
     picked = {key: value for key, value in record.items() if key != "required"} | {
         "title": f"{one}Fields",
@@ -595,6 +614,7 @@ def build(
     _forget_json(paths)
     components.name_schemas(paths, found)
     document.setdefault("components", {})["schemas"] = found
+    document["components"]["links"] = links.link(paths, resources)
     document["components"]["securitySchemes"] = _schemes(app.state.settings)
     _secure(paths, app.state.settings)
     for verb, path in app.state.deprecations:
@@ -664,7 +684,7 @@ def _tell_sequences(paths: Mapping[str, Any]) -> None:
     """What asks the registry says which state it shows, and a reading takes what the client has seen."""
     for path, items in paths.items():
         for verb, operation in items.items():
-            if not path.startswith("/v1") or "503" not in operation["responses"]:
+            if not path.startswith("/v1") or "x-permission" not in operation:
                 continue
             if verb == "get":
                 operation["parameters"] = [*operation["parameters"], SEEN]
@@ -717,6 +737,7 @@ def _query_parameters(schema: Mapping[str, Any], choices: Mapping[str, Any]) -> 
         parameter["schema"] = choices.get(name) or _without_null(described)
         if parameter["schema"].get("type") == "array":
             parameter |= {"style": "form", "explode": False}
+            parameter["schema"] = {**parameter["schema"], "minItems": 1}  # nothing between commas is no value
         if parameter["required"]:
             parameter["example"] = parameter["schema"]["examples"][0]
         yield parameter

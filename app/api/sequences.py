@@ -18,6 +18,7 @@ from app.kit.errors import Fault, Malformed
 
 HEADER = "Registry-Sequence"
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+HIGHEST = 10**18 - 1
 _STATE = re.compile(r"(?:^|\.)s([0-9]{1,18})(?:\.|$)", re.ASCII)
 
 
@@ -35,14 +36,14 @@ def seen(request: Request) -> Seen:
     if not any(name in (b"registry-sequence", b"if-none-match") for name, _ in request.scope["headers"]):
         return Seen(told)
     numbers, newer = [told], False
-    given = ", ".join(request.headers.getlist(HEADER))
+    given = request.headers.getlist(HEADER)
     if given:
-        if not _NUMBER.fullmatch(given):
+        if len(given) > 1 or not _NUMBER.fullmatch(given[0]):
             raise Malformed(
                 f"{HEADER} is a number that the registry has told you.",
                 faults=[Fault("number", "A whole number of at most 18 digits.", parameter=HEADER)],
             )
-        numbers.append(int(given))
+        numbers.append(int(given[0]))
     for tag in conditional.known(request):
         state = _STATE.search(tag)
         newer = newer or (state is None and tag.startswith("v"))

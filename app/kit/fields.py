@@ -96,6 +96,13 @@ def _utc(moment: datetime) -> datetime:
         raise PydanticCustomError("moment", "In UTC this moment lies outside the years 1 to 9999") from None
 
 
+AS_OF = (
+    r"^([0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:?[0-9]{2}))?)$"
+)
+"""What it looks like, for those who describe it."""
+
+
 def _as_of(text: Any) -> Any:
     """A number of the sequence, a date, or a moment; in an address all three are text."""
     if not isinstance(text, str):
@@ -195,7 +202,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_utc
 AsOf = Annotated[
     int | date | datetime,
     BeforeValidator(_as_of),
-    WithJsonSchema({"type": "string", "examples": ["2024-03-28", "2024-03-28T12:00:00Z", "1042"]}),
+    WithJsonSchema({"type": "string", "pattern": AS_OF, "examples": ["2024-03-28", "2024-03-28T12:00:00Z", "1042"]}),
 ]
 Day = Annotated[date, BeforeValidator(_day)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, examples=["en"])]

@@ -79,7 +79,7 @@ def decode(cursor: str, context: str, column: sa.Column[Any]) -> Position:
             raise ValueError
         value, identifier = msgspec.json.decode(body)
         return Position(_typed(value, column), UUID(str(identifier)))
-    except (ValueError, TypeError, OverflowError, binascii.Error, msgspec.MsgspecError):
+    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error, msgspec.MsgspecError):
         raise Malformed(
             "This cursor was not made by this list. Follow the `next` link as it is, with the filters and the sort it holds.",
             slug="invalid-cursor",

@@ -310,7 +310,7 @@ def test_a14_the_cursor_of_revisions_is_as_strict(
 
 SHAPES = [
     "null", "[]", "{}", '{"k":-1}', "7", '"text"', "[1]", '["a"]', '["a","b","c"]', '["a","x"]', '["a",1]', '["a",null]',
-    '["a",{}]', "[[],[]]", "{", "", "[" * 900,
+    '["a",{}]', "[[],[]]", "{", "", "[" * 900, "[" * 20_000,
 ]  # fmt: skip
 VALUES: dict[str, list[Any]] = {
     "text": [-1, 1.5, True, [], {}, None, "a\0b"],

@@ -88,7 +88,7 @@ def test_a_calendar_takes_the_filters_of_its_list_and_no_page(client: httpx.Clie
     assert set(events(client, "/v1/milestones.ics")) == {"Ours", "Theirs"}
     for query in ("organization=ilo", "kind=session", "from=2014&to=2014", "at=2014&organization=ilo&lineage=true"):
         assert set(events(client, f"/v1/milestones.ics?{query}")) == {"Ours"}, query
-    for name in ("limit", "cursor", "sort", "count", "fields", "include"):
+    for name in ("limit", "cursor", "sort", "count", "fields", "include", "format", "bom"):
         assert parameters(problem(client, client.get(f"/v1/milestones.ics?{name}=1"), 400)) == [name]
     problem(client, client.get("/v1/milestones.ics?organization=nobody"), 422)
 

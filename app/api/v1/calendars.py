@@ -24,7 +24,7 @@ from app.registry.milestones import MilestoneStatus
 router = APIRouter(prefix="/v1", route_class=StrictRoute)
 MOST = 5_000
 """Events in one calendar."""
-OF_PAGES = ("limit", "cursor", "sort", "count", "fields", "include")
+OF_PAGES = ("limit", "cursor", "sort", "count", "fields", "include", "format", "bom")
 """Parameters of a list that a calendar does not have: it is whole, in the order of its program."""
 
 

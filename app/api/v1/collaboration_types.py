@@ -23,7 +23,10 @@ class CollaborationTypeIn(RecordIn, json_schema_extra={"examples": [EXAMPLE]}):
 
     label: Name = Field(description="skos:prefLabel in English.")
     labels: dict[Language, Name] = Field(
-        default={}, max_length=50, description="skos:prefLabel in other languages, by BCP 47 tag."
+        default={},
+        max_length=50,
+        description="skos:prefLabel in other languages, by BCP 47 tag.",
+        json_schema_extra={"additionalProperties": False},  # a key that is no tag is refused
     )
     definition: Prose | None = Field(default=None, description="skos:definition.")
     broader: Annotated[Key, Reference()] | None = Field(

@@ -19,6 +19,7 @@ from app.kit.vocabularies import Vocabulary
 
 router = APIRouter(prefix="/v1", tags=["registry"], route_class=StrictRoute)
 FORMATS = (Format.ndjson, Format.jsonld, Format.xlsx)
+SHAPES = {Format.jsonld: {"type": "object"}}
 
 
 class ExportFormat(Vocabulary):
@@ -47,14 +48,13 @@ workbook it has a sheet for each noun."""
     **openapi.operation(
         "exportRegistry", "Export the registry", ABOUT,
         {200: {"description": "The registry.", "headers": openapi.ETAG,
-               "content": {exports.MEDIA_TYPES[each]: {"schema": {"type": "string"}} for each in FORMATS}},
+               "content": {exports.MEDIA_TYPES[each]: {"schema": SHAPES.get(each, {"type": "string"})} for each in FORMATS}},
          304: openapi.NOT_MODIFIED, **openapi.problems(openapi.READ)},
         parameters=[openapi.IF_NONE_MATCH], query=ExportQuery,
     ),
 )  # fmt: skip
 async def export_registry(request: Request) -> Response:
     query = deps.query(request, ExportQuery)
-    asked = None if query.format is None else next(each for each in FORMATS if each.value == query.format.value)
     asked = None if query.format is None else next(each for each in FORMATS if each.value == query.format.value)
     chosen = exports.format_of(request, asked, FORMATS)
     lists = whole(imports.in_order(RESOURCES), query.as_of)

@@ -45,8 +45,8 @@ def _citations_route(resource: Resource[Any], noun: CitedNoun) -> None:
         **openapi.operation(
             f"list{about.one}Citations", f"List the citations of {about.a}",
             "The passages that state, imply or contradict it or one of its fields. Filters and paging are those of citations.",
-            {200: openapi.ok("A page.", openapi.ref("CitationPage"), headers=openapi.ETAG | openapi.LINK),
-             304: openapi.NOT_MODIFIED, **openapi.problems((*openapi.READ, "not-found", "gone"))},
+            {200: openapi.in_every_form(openapi.ref("CitationPage")), 304: openapi.NOT_MODIFIED,
+             **openapi.problems((*openapi.READ, "not-found", "gone"))},
             parameters=[openapi.IF_NONE_MATCH], query=RecordCitationQuery,
         ),
     )  # fmt: skip

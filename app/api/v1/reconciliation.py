@@ -215,6 +215,7 @@ BODY = {
             name: {**TEXT, "description": info.description, "contentMediaType": JSON}
             for name, info in ReconciliationQuery.model_fields.items()
         },
+        "additionalProperties": False, "minProperties": 1, "maxProperties": 1,
     }, "example": EXAMPLE}},
 }  # fmt: skip
 
