@@ -274,6 +274,7 @@ def _serving(http: httpx.Client, app: FastAPI, database: Database) -> Iterator[h
     unused: Any = app.state.database
     app.state.database = database
     app.state.failures = Failures()  # what other tests tried is forgotten
+    app.state.kept.forget()  # and so is what they asked
     app.state.pulse = Pulse(app.state.pulse.look)  # one that has looked at another database knows its numbers
     yield http
     app.state.database = unused

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -91,7 +91,6 @@ class Freshness:
     def __init__(self, app: ASGIApp, *, store: Store) -> None:
         self._app = app
         self._store = store
-        self._newcomers: set[int] = set()
         self._callers: OrderedDict[bytes, tuple[Caller, State]] = OrderedDict()
         self._rendering: dict[Hashable, asyncio.Future[Kept | None]] = {}
         self._database: Database | None = None
@@ -104,7 +103,7 @@ class Freshness:
             self._forget(None)
             return
         asked = _asked(scope) if self._is_on and scope["method"] == "GET" else None
-        if asked is None or self._is_new(asked.address):
+        if asked is None or self._store.is_new(asked.address):
             await self._app(scope, receive, send)
             return
         database: Database = scope["app"].state.database
@@ -150,18 +149,17 @@ class Freshness:
         self, asked: Asked, state: State, scope: Scope, receive: Receive, send: Send, key: Hashable = None
     ) -> None:
         """Let the routes answer, and keep it. Those who ask the same meanwhile, under the same state, wait for it."""
-        capture = _Capture(send)
         flight = (key, asked.known, state)
+        rendering: asyncio.Future[Kept | None] = asyncio.get_running_loop().create_future()
         alone = key is None or flight in self._rendering
-        rendering = asyncio.get_running_loop().create_future()
         if not alone:
             self._rendering[flight] = rendering
-        kept: Kept | None = None
+        capture = _Capture(send, lambda answer: rendering.set_result(self._keep(asked, state, scope, answer)))
         try:
             await self._app(scope, receive, capture.send)
-            kept = self._keep(asked, state, scope, capture)
         finally:
-            rendering.set_result(kept)
+            if not rendering.done():  # it broke off, or comes in pieces
+                rendering.set_result(None)
             if not alone:
                 del self._rendering[flight]
 
@@ -192,16 +190,6 @@ class Freshness:
             return None
         self._callers.move_to_end(asked.secret)
         return caller
-
-    def _is_new(self, address: Hashable) -> bool:
-        """Whether this is asked for the first time, as far as anybody remembers."""
-        number = hash(address)
-        if number in self._newcomers:
-            return False
-        if len(self._newcomers) >= NEWCOMERS:
-            self._newcomers.clear()
-        self._newcomers.add(number)
-        return True
 
     def _forget(self, database: Database | None) -> None:
         """Begin anew, with another database."""
@@ -252,20 +240,23 @@ def _is_enough(kept: Kept, asked: Asked, scope: Scope) -> bool:
 
 
 class _Capture:
-    """An answer on its way out, as far as it can be kept: in one piece."""
+    """An answer on its way out. It is `complete` when it has come in one piece: then, not when its client has taken it."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, complete: Callable[[_Capture], None]) -> None:
         self._send = send
+        self._complete = complete
         self._start: Message | None = None
         self._body: bytes | None = None
-        self._pieces = 0
+        self._is_whole = True
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._start = message
-        elif message["type"] == "http.response.body":
-            self._pieces += 1
-            self._body = None if message.get("more_body") or self._pieces > 1 else message.get("body", b"")
+        elif message["type"] == "http.response.body" and self._is_whole:
+            self._is_whole = False
+            if not message.get("more_body"):
+                self._body = message.get("body", b"")
+                self._complete(self)
         await self._send(message)
 
     def kept(self, scope: Scope, state: State) -> Kept | None:
@@ -294,6 +285,7 @@ class Store:
     def __init__(self, most: int) -> None:
         self.most = most
         self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
+        self.newcomers: set[int] = set()
         self.size = 0
         self.given = 0
 
@@ -317,6 +309,22 @@ class Store:
             _, oldest = self._kept.popitem(last=False)
             self.size -= oldest.size
 
+    def is_new(self, address: Hashable) -> bool:
+        """Whether this is asked for the first time, as far as anybody remembers."""
+        number = hash(address)
+        if number in self.newcomers:
+            return False
+        if len(self.newcomers) >= NEWCOMERS:
+            self.newcomers.clear()
+        self.newcomers.add(number)
+        return True
+
     def clear(self) -> None:
+        """Keep nothing of what is kept."""
         self._kept.clear()
         self.size = 0
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.clear()
+        self.newcomers.clear()

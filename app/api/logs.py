@@ -71,7 +71,7 @@ class TextFormatter(LineFormatter):
     """Time, level, logger, message, then `name=value`. The lines of a traceback are indented."""
 
     def line(self, line: Line) -> str:
-        fields = "".join([f" {name}={_shown(value)}" for name, value in line.fields.items()])
+        fields = "".join([_part(name, value) for name, value in line.fields.items()])
         if (asked := ASKED.get()) is not None:  # what they are made of needs no quotes
             fields += f" request_id={asked[0]} trace_id={asked[1]}"
         text = f"{_moment(line.created)} {line.level} {line.logger}: {_printable(line.message)}{fields}"
@@ -157,13 +157,15 @@ def _printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def _shown(value: Any) -> str:
-    return repr(value) if value.__class__ in (int, float) else _quoted(str(value))
+def _part(name: str, value: Any) -> str:
+    if value.__class__ is str:
+        return _quoted(name, value)
+    return f" {name}={value!r}" if value.__class__ in (int, float) else _quoted(name, str(value))
 
 
-@lru_cache(1024)
-def _quoted(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else json.dumps(text)
+@lru_cache(4096)
+def _quoted(name: str, text: str) -> str:
+    return f" {name}={text if _PLAIN.fullmatch(text) else json.dumps(text)}"
 
 
 _FORMATTERS: Mapping[str, type[LineFormatter]] = {"text": TextFormatter, "json": JsonFormatter}

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import psycopg
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import URL
 
@@ -113,15 +116,21 @@ class ServerProbe(Coalesced):
 
     The clock's row says more than its number: which transaction has written it last (`xmin`). Writes that have no number, such
     as those of keys, touch that row, and so are seen as well (`revisions.touch`).
+
+    libpq is asked without its driver's own waiting, which would spend seconds on cancelling a question that nobody answers.
     """
 
     QUESTION = "SELECT seq, xmin::text FROM clock"
 
     def __init__(self, url: URL, *, is_away: Callable[[], bool] = lambda: False) -> None:
         super().__init__(self._ask_patiently)
-        self._url = url
+        self._words = {**connecting(url), "autocommit": True}
         self._is_away = is_away
-        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._line: psycopg.Connection[Any] | None = None
+        self._ear = (
+            -1
+        )  # its socket, again: libpq closes its own when the line breaks, and the number may be another's at once
+        self._connecting: asyncio.Future[psycopg.Connection[Any]] | None = None
         self._times = 0  # connected: another server may stand there now, with other states under the same numbers
         self._rest_until = 0.0
 
@@ -130,24 +139,59 @@ class ServerProbe(Coalesced):
             return None
         try:
             async with asyncio.timeout(PATIENCE):
-                cursor = await (await self._connected()).execute(self.QUESTION)
-                row = await cursor.fetchone()
-                return row and (self._times, *row)
+                line = self._line or await self._connected()
+                return (self._times, *await _answer(line.pgconn, self._ear, self.QUESTION.encode()))
         except (psycopg.Error, OSError, TimeoutError):
             self.close()
             self._rest_until = time.monotonic() + REST
             return None
 
-    async def _connected(self) -> psycopg.AsyncConnection[Any]:
-        if self._connection is None:
-            # Behind a pooler nothing that is prepared lasts.
-            words = {**connecting(self._url), "autocommit": True, "prepare_threshold": None}
-            self._connection = await psycopg.AsyncConnection.connect(**words)
+    async def _connected(self) -> psycopg.Connection[Any]:
+        if self._connecting is None:
+            connect = partial(psycopg.connect, **self._words)
+            self._connecting = asyncio.get_running_loop().run_in_executor(None, connect)
+            self._connecting.add_done_callback(self._take)
+        return await asyncio.shield(self._connecting)
+
+    def _take(self, connecting: asyncio.Future[psycopg.Connection[Any]]) -> None:
+        self._connecting = None
+        if not connecting.cancelled() and connecting.exception() is None:
+            self.close()
+            self._line = connecting.result()
+            self._ear = os.dup(self._line.fileno())
             self._times += 1
-        return self._connection
 
     def close(self) -> None:
-        if self._connection is not None:
-            with suppress(psycopg.Error):
-                self._connection.pgconn.finish()  # at once; to say goodbye would be to wait
-            self._connection = None
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+            os.close(self._ear)
+
+
+async def _answer(session: PGconn, ear: int, question: bytes) -> tuple[bytes | None, ...]:
+    """The values of the row that answers this; `ear` is where it is heard. Raises psycopg.Error."""
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[list[PGresult]] = loop.create_future()
+    results: list[PGresult] = []
+
+    def read() -> None:
+        try:
+            session.consume_input()
+            while not answered.done() and not session.is_busy():
+                if (result := session.get_result()) is None:
+                    answered.set_result(results)
+                else:
+                    results.append(result)
+        except psycopg.Error as error:
+            answered.set_exception(error)
+
+    session.send_query(question)
+    session.flush()
+    loop.add_reader(ear, read)
+    try:
+        first, *_ = await answered
+    finally:
+        loop.remove_reader(ear)
+    if first.status != ExecStatus.TUPLES_OK or first.ntuples != 1:
+        raise psycopg.OperationalError("the clock has no row that could be read")
+    return tuple(first.get_value(0, column) for column in range(first.nfields))

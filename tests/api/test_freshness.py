@@ -85,7 +85,7 @@ def test_the_metrics_tell_of_kept_answers(anybody: httpx.Client, app: FastAPI) -
         lines = anybody.get("/metrics").text.splitlines()
         return float(next(line for line in lines if line.startswith(f"concord_{name} ")).split()[1])
 
-    layer_of(app)._newcomers.clear()
+    app.state.kept.forget()
     before = told("kept_answers_given_total")
     warm(anybody, ILO)
     anybody.get(ILO)
@@ -229,7 +229,9 @@ def test_no_secret_is_kept(make: Make) -> None:
     asyncio.run(asked())
     layer = layer_of(app)
     assert layer._callers
-    assert AUTHORIZED["Authorization"].split()[1] not in repr((layer._callers, app.state.kept._kept, layer._newcomers))
+    assert AUTHORIZED["Authorization"].split()[1] not in repr(
+        (layer._callers, app.state.kept._kept, app.state.kept.newcomers)
+    )
 
 
 # --- how much ----------------------------------------------------------------------------------------------------------
@@ -306,6 +308,20 @@ def test_what_many_ask_for_at_once_is_made_once(make: Make) -> None:
     assert len({answer.body for answer in answers}) == 1
     assert {answer.status for answer in answers} == {200}
     assert len([statement for statement in sent if "FROM organization" in statement]) <= 3
+
+
+def test_a_client_that_does_not_take_its_answer_keeps_nobody_waiting_who_asks_the_same(make: Make) -> None:
+    app = make()
+
+    async def asked() -> Answer:
+        await ask(app, scope_of(ILO))
+        leader = asyncio.create_task(Client().ask(app, scope_of(ILO)))
+        await asyncio.sleep(0)
+        answer = await asyncio.wait_for(ask(app, scope_of(ILO)), 10)
+        leader.cancel()
+        return answer
+
+    assert asyncio.run(asked()).status == 200
 
 
 def test_a_client_that_leaves_keeps_nobody_waiting_who_asks_the_same(make: Make) -> None:
@@ -399,7 +415,8 @@ def test_a_line_that_was_cut_is_made_anew_and_what_was_seen_on_the_old_one_is_no
     async def states() -> list[Any]:
         probe = database.probe()
         seen = [await probe.state()]
-        line = await cast(ServerProbe, probe)._connected()
+        line = cast(ServerProbe, probe)._line
+        assert line is not None
         end = sa.select(sa.func.pg_terminate_backend(line.info.backend_pid))
         await asyncio.to_thread(database.read, lambda tx: tx.execute(end).all())
         seen.append(await probe.state())
@@ -423,7 +440,7 @@ def test_addresses_that_were_asked_once_are_forgotten_before_they_are_too_many(
     async def asked() -> int:
         for number in range(25):
             await ask(app, scope_of(f"/v1/organizations/{number}"))
-        return len(layer_of(app)._newcomers)
+        return len(app.state.kept.newcomers)
 
     assert asyncio.run(asked()) <= 10
 

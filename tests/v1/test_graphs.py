@@ -10,6 +10,7 @@ from xml.etree import ElementTree as Xml
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -295,7 +296,7 @@ def test_of_too_many_organizations_the_most_connected_are_there_and_the_answer_s
 
 
 def test_of_too_many_edges_and_lone_works_some_are_there_and_the_answer_says_so(
-    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+    client: httpx.Client, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bodies(client, *"abcd")
     together(client, "all", *"abcd")
@@ -305,10 +306,12 @@ def test_of_too_many_edges_and_lone_works_some_are_there_and_the_answer_says_so(
     monkeypatch.setattr(graphs, "MOST_ALONE", 3)
     assert asked(client)["metadata"]["truncated"] is False
     monkeypatch.setattr(graphs, "MOST_EDGES", 5)
+    app.state.kept.forget()
     graph = asked(client)
     assert (len(graph["edges"]), graph["metadata"]["truncated"]) == (5, True)
     monkeypatch.setattr(graphs, "MOST_EDGES", 6)
     monkeypatch.setattr(graphs, "MOST_ALONE", 2)
+    app.state.kept.forget()  # what was written is the same, what the program may show is not
     graph = asked(client)
     assert (len(graph["nodes"]["a"]["metadata"]["alone"]), graph["metadata"]["truncated"]) == (2, True)
     assert graph["nodes"]["a"]["metadata"]["collaborations"] == 4
@@ -328,7 +331,7 @@ def test_the_graph_costs_the_same_statements_whatever_its_size(client: httpx.Cli
     together(client, "one", "a", "b", type="kind", period="2014")
     together(client, "two", "b", "c", type="kind", period="2014")
     small = costs()
-    assert small == [4, 7, 8, 11]
+    assert small == [4, 6, 7, 10]
     for n in range(12):
         bodies(client, f"n{n}")
         together(client, f"more-{n}", "a", "b", f"n{n}", type="kind", period="2014")
