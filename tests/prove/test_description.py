@@ -259,7 +259,7 @@ def test_every_answer_is_as_the_description_says(
     phases = {
         "examples": {"enabled": proof.full},
         "coverage": {"enabled": proof.full and bool(headers)},  # every bound of every value: nearly all of the cases
-        "fuzzing": {"generation": {"max-examples": proof.rounds(1, 10)}},
+        "fuzzing": {"generation": {"max-examples": proof.rounds(1, 15)}},
         "stateful": {"generation": {"max-examples": proof.rounds(2, 200)}, "inference": inference},
     }
     schema = described(app.openapi(), str(registry.base_url).rstrip("/"), headers, phases)
