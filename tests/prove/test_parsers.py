@@ -201,11 +201,7 @@ def test_what_a_client_sends_is_read_or_refused_as_it_is_said(proof: Proof, read
     for good in reader.good:
         reader.read(good)
     read()
-    proof.count(f"texts read or refused as {reader_name(reader)}", tried, at_least=proof.rounds(30, 1_000))
-
-
-def reader_name(reader: Reader) -> str:
-    return next(name for name, each in READERS.items() if each is reader)
+    assert tried >= proof.rounds(30, 1_000)
 
 
 @pytest.mark.proves("parsers")
@@ -216,6 +212,7 @@ def test_a_long_text_is_read_or_refused_in_time_that_grows_with_its_length(proof
         for piece in PIECES
         for length in LENGTHS
     )
+    proof.count("readers, each given thousands of texts at random", len(READERS), at_least=25)
     about = f"64 KiB of one sign or piece, read or refused within (the slowest: {slowest[1]})"
     proof.measure(about, slowest[0] * 1000, "ms of CPU", at_most=600)
 
