@@ -154,14 +154,17 @@ class Freshness:
         alone = key is None or flight in self._rendering
         if not alone:
             self._rendering[flight] = rendering
-        capture = _Capture(send, lambda answer: rendering.set_result(self._keep(asked, state, scope, answer)))
+
+        def settle(answer: _Capture | None) -> None:
+            if not rendering.done():
+                rendering.set_result(None if answer is None else self._keep(asked, state, scope, answer))
+                if not alone:
+                    del self._rendering[flight]
+
         try:
-            await self._app(scope, receive, capture.send)
+            await self._app(scope, receive, _Capture(send, settle).send)
         finally:
-            if not rendering.done():  # it broke off, or comes in pieces
-                rendering.set_result(None)
-            if not alone:
-                del self._rendering[flight]
+            settle(None)  # it broke off
 
     def _keep(self, asked: Asked, state: State, scope: Scope, capture: _Capture) -> Kept | None:
         kept, caller = capture.kept(scope, state), scope["state"].get("caller")
@@ -240,40 +243,42 @@ def _is_enough(kept: Kept, asked: Asked, scope: Scope) -> bool:
 
 
 class _Capture:
-    """An answer on its way out. It is `complete` when it has come in one piece: then, not when its client has taken it."""
+    """An answer on its way out. What it is worth is settled before any of it is sent, for its client may take it slowly: it has
+    come whole, or it is none to keep, or a stream, whose end nobody else waits for."""
 
-    def __init__(self, send: Send, complete: Callable[[_Capture], None]) -> None:
+    def __init__(self, send: Send, settle: Callable[[_Capture | None], None]) -> None:
         self._send = send
-        self._complete = complete
+        self._settle = settle
         self._start: Message | None = None
-        self._body: bytes | None = None
-        self._is_whole = True
+        self._headers: dict[bytes, bytes] = {}
+        self._body = b""
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._start = message
-        elif message["type"] == "http.response.body" and self._is_whole:
-            self._is_whole = False
-            if not message.get("more_body"):
-                self._body = message.get("body", b"")
-                self._complete(self)
+            self._headers = dict(message["headers"])
+            if self._is_kind(message["status"]):
+                self._start = message  # which waits for what comes behind it
+                return
+            self._settle(None)
+        elif self._start is not None:
+            self._body = message.get("body", b"")
+            self._settle(None if message.get("more_body") else self)
+            start, self._start = self._start, None
+            await self._send(start)
         await self._send(message)
 
+    def _is_kind(self, status: int) -> bool:
+        """Whether it is of a kind that is kept."""
+        headers = self._headers
+        return status in (200, NOT_MODIFIED) and b"etag" in headers and headers.get(b"cache-control") == SHARED
+
     def kept(self, scope: Scope, state: State) -> Kept | None:
-        """What was sent, if it is of a kind that is kept."""
-        if self._start is None or self._body is None or self._start["status"] not in (200, NOT_MODIFIED):
-            return None
-        headers = list(self._start["headers"])
-        told, shared = dict(headers), scope["state"]
-        if (
-            b"etag" not in told
-            or told.get(b"cache-control") != SHARED
-            or "sequence" not in shared
-            or "newest" in shared
-        ):
+        """What was sent, where it is known which state it shows, and that another reading would show the same."""
+        shared = scope["state"]
+        if self._start is None or "sequence" not in shared or "newest" in shared:
             return None
         return Kept(
-            self._start["status"], headers, self._body, told[b"etag"].decode("latin-1"),
+            self._start["status"], list(self._start["headers"]), self._body, self._headers[b"etag"].decode("latin-1"),
             shared["route"], shared["sequence"], state,
         )  # fmt: skip
 

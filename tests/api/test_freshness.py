@@ -324,6 +324,24 @@ def test_a_client_that_does_not_take_its_answer_keeps_nobody_waiting_who_asks_th
     assert asyncio.run(asked()).status == 200
 
 
+def test_nobody_waits_for_the_end_of_what_another_is_sent_in_pieces(make: Make) -> None:
+    app, stream = make(), [("Accept", "text/event-stream")]
+
+    async def asked() -> list[int]:
+        listeners = [Client() for _ in range(4)]
+        tasks = [
+            asyncio.create_task(each.ask(app, scope_of("/v1/changes?after=0", headers=stream))) for each in listeners
+        ]
+        for each in listeners:
+            each.takes.set()
+            await asyncio.wait_for(each.begun.wait(), 10)
+        app.state.pulse.stop()
+        return [answer.status for answer in await asyncio.wait_for(asyncio.gather(*tasks), 10)]
+
+    assert asyncio.run(asked()) == [200] * 4
+    assert len(app.state.kept) == 0
+
+
 def test_a_client_that_leaves_keeps_nobody_waiting_who_asks_the_same(make: Make) -> None:
     app = make()
 

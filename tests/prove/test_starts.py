@@ -90,10 +90,9 @@ def test_ten_processes_that_migrate_and_seed_at_once_make_one_schema_and_one_see
         said = finished(url, *["migrate"] * 10)
         assert said == "The schema is at its newest revision.\n" * 10
         said = finished(url, *["seed"] * 10)
-        assert sorted(said.splitlines()) == sorted(
-            [f"Seed: {TOTAL} created, 0 changed, 0 unchanged, 0 kept."]
-            + [f"Seed: 0 created, 0 changed, {TOTAL} unchanged, 0 kept."] * 9
-        )
+        assert said.count("Seed: ") == 10  # their lines may run into each other
+        assert said.count(f"Seed: {TOTAL} created, 0 changed, 0 unchanged, 0 kept.") == 1
+        assert said.count(f"Seed: 0 created, 0 changed, {TOTAL} unchanged, 0 kept.") == 9
         migrated_and_seeded_once(url)
     proof.count("times that ten processes migrated and seeded at once", rounds)
 
