@@ -52,8 +52,9 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class State(NamedTuple):
-    """What a kept answer was made of: the registry as a probe showed it, and the day."""
+    """What a kept answer was made of: the registry as the probe of an era showed it, and the day."""
 
+    era: int
     number: Hashable
     day: date
 
@@ -95,6 +96,7 @@ class Freshness:
         self._rendering: dict[Hashable, asyncio.Future[Kept | None]] = {}
         self._database: Database | None = None
         self._probe: Probe | None = None
+        self._era = 0
         self._is_on = store.most > 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,7 +116,7 @@ class Freshness:
             await self._app(scope, receive, send)
             return
         now = database.clock()
-        await self._answer(asked, State(number, now.date()), now, scope, receive, send)
+        await self._answer(asked, State(self._era, number, now.date()), now, scope, receive, send)
 
     async def _answer(
         self, asked: Asked, state: State, now: datetime, scope: Scope, receive: Receive, send: Send
@@ -200,6 +202,7 @@ class Freshness:
             self._probe.close()
         self._probe = database.probe() if database is not None else None
         self._database = database
+        self._era += 1  # what is still being made of the other says so
         self._store.clear()
         self._callers.clear()
 

@@ -32,6 +32,7 @@ from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped
 from app.kit import edtf
 from app.kit.engines import CACHE, READ_ONLY
 from app.kit.errors import Again, Conflict, Forbidden, Full, Invalid, Unavailable
+from app.kit.probes import PATIENCE as PROBING
 from app.kit.probes import Coalesced, FileProbe, Probe, ServerProbe
 from app.kit.replicas import Replica
 from app.kit.sides import Side, Watch
@@ -486,9 +487,10 @@ class Database:
         return probe
 
     async def _state(self) -> tuple[Any, ...] | None:
-        with suppress(Unavailable):
-            ask = lambda tx: tuple(tx.connection.exec_driver_sql(ServerProbe.QUESTION).one())  # noqa: E731
-            return await asyncio.wrap_future(self.submit_read(ask))
+        ask = lambda tx: tuple(tx.connection.exec_driver_sql(ServerProbe.QUESTION).one())  # noqa: E731
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(PROBING):
+                return await asyncio.wrap_future(self.submit_read(ask))
         return None
 
     def load(self) -> Load:

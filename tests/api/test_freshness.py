@@ -258,7 +258,7 @@ def test_what_is_asked_once_does_not_push_out_what_is_asked_often(make: Make, da
 
 
 def kept(size: int, number: int = 1) -> Kept:
-    return Kept(200, [], b"x" * size, '"s1"', "/", 1, State(number, datetime(2026, 1, 1, tzinfo=UTC).date()))
+    return Kept(200, [], b"x" * size, '"s1"', "/", 1, State(1, number, datetime(2026, 1, 1, tzinfo=UTC).date()))
 
 
 def test_the_least_recently_used_goes_when_there_is_no_room() -> None:
