@@ -3,7 +3,7 @@ import createClient from "openapi-fetch";
 import type { components, paths } from "./schema.js";
 
 type Organization = components["schemas"]["OrganizationOut"];
-type Client = ReturnType<typeof createClient<paths>>;
+type Client = ReturnType<typeof createClient<paths, "application/json" | "application/problem+json">>;
 /** `next` is a reference: it has no host. */
 const HERE = "http://127.0.0.1";
 
@@ -18,7 +18,7 @@ function whole(shown: Organization | components["schemas"]["OrganizationFields"]
 
 export async function run(address: string, key: string): Promise<void> {
   // Several values of a parameter go into one, with commas.
-  const client = createClient<paths>({
+  const client = createClient<paths, "application/json" | "application/problem+json">({
     baseUrl: address,
     headers: { Authorization: `Bearer ${key}` },
     querySerializer: { array: { style: "form", explode: false } },
