@@ -12,7 +12,6 @@ import asyncio
 import functools
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, cast
 
@@ -21,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api import edge, problems
 from app.api.metrics import OTHER, SHARED, UNROUTED, Metrics
-from app.kit.ids import new_id
+from app.kit.ids import request_id
 from app.settings import Settings
 
 log = logging.getLogger("concord")
@@ -310,8 +309,8 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, slug: str, detail: str) -> None:
         """Answer instead of the application, if nothing else is on its way to the client, and hang up."""
-        request_id, status = str(new_id(datetime.now(UTC))), problems.TYPES[slug].status
-        log.info("%s is cut off: %s", self._who, slug, extra={"status": status, "request_id": request_id})
+        own_id, status = request_id(), problems.TYPES[slug].status
+        log.info("%s is cut off: %s", self._who, slug, extra={"status": status, "request_id": own_id})
         if self._is_working:
             # Of several requests in a row (a pipeline) the last is at hand here, and an earlier one is being answered.
             speaking = self.phase is not Phase.BODY or self.cycle.response_started or self.pipeline
@@ -322,7 +321,7 @@ class Connection(HttpToolsProtocol):
                 return
         if (metrics := cast("Metrics | None", self.app_state.get(SHARED))) is not None:
             metrics.answered(UNROUTED, OTHER, status, None)
-        self.line.write(_answer(slug, detail, self._root, request_id))
+        self.line.write(_answer(slug, detail, self._root, own_id))
         self.phase = Phase.BODY  # more of the request may be on its way
         self.close_gently()
 
@@ -339,14 +338,14 @@ class Connection(HttpToolsProtocol):
             self.line.hang_up()
 
 
-def _answer(slug: str, detail: str, root: str, request_id: str) -> bytes:
+def _answer(slug: str, detail: str, root: str, own_id: str) -> bytes:
     """A problem as it goes over the wire, of a request that nobody has read."""
     kind = problems.TYPES[slug]
     body = problems.document(kind, detail, root)
     headers = [
         (b"content-type", problems.MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body)), (b"connection", b"close"),
         (b"cache-control", b"no-store"), edge.NO_POLICY, *edge.SAFE,
-        (edge.RESOURCE, b"same-origin"), (b"x-request-id", request_id.encode()),
+        (edge.RESOURCE, b"same-origin"), (b"x-request-id", own_id.encode()),
     ]  # fmt: skip
     lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
     return STATUS_LINE[kind.status] + lines + b"\r\n" + body

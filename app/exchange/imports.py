@@ -181,8 +181,7 @@ class _Intake:
 
     def take(self, file: File) -> None:
         """Read the file, and which record each row means: no two mean one."""
-        several = iter(file.rows)
-        while chunk := list(islice(several, CHUNK)):
+        for chunk in _portions(file.rows, CHUNK):
             rows = [each for each in chunk if isinstance(each, Row)]
             self.problems += [each for each in chunk if isinstance(each, Problem)]
             for row in rows:

@@ -411,7 +411,7 @@ class Database:
             with suppress(Unavailable):
                 once = partial(self._read_once, side, work, at_least, alone)
                 return self._persist(side, once, attempts=2, reading=True)
-        return self._persist(last, lambda: self._read_once(last, work, at_least, alone), reading=True)
+        return self._persist(last, partial(self._read_once, last, work, at_least, alone), reading=True)
 
     def write(self, work: Work[T], author: Author, *, dry_run: bool = False) -> T:
         """Run `work`, seal and commit; on return it is durable. With `dry_run` all of it runs and nothing stays.
@@ -515,8 +515,10 @@ class Database:
         if self._writer is not None:
             self._writer.close()
         self._turns.close()
-        for look in (*(watch.stop for watch in self._watches), *(probe.close for probe in self._probes)):
-            look()
+        for watch in self._watches:
+            watch.stop()
+        for probe in self._probes:
+            probe.close()
         for side in self._sides():
             side.engine.dispose()
 

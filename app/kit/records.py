@@ -706,10 +706,8 @@ def _update(tx: Transaction, resource: Resource[Any], before: sa.Row[Any], value
     faster."""
     table = resource.table
     past.keep(tx, table, before.id, before.version, (child.table for child in resource.plan.children))
-    if (
-        tx.execute(_replacing(table), {**values, "replaced": before.id, "replaced_version": before.version}).rowcount
-        != 1
-    ):
+    replaced = tx.execute(_replacing(table), {**values, "replaced": before.id, "replaced_version": before.version})
+    if replaced.rowcount != 1:
         raise Again
 
 

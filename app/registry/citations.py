@@ -141,8 +141,7 @@ def evidence_of(noun: CitedNoun) -> Computed:
     @cache
     def of_records() -> sa.Select[Any]:
         table = table_of(CITED[noun])
-        ids = sa.bindparam("ids", expanding=True, type_=sa.Uuid)
-        return sa.select(table.c.id, column(table).label("cited")).where(table.c.id.in_(ids))
+        return sa.select(table.c.id, column(table).label("cited")).where(among(table.c.id))
 
     def asked(tx: Transaction, rows: Sequence[Any]) -> Mapping[UUID, Mapping[str, Any]]:
         told = {row.id: row.cited for row in tx.execute(of_records(), {"ids": [row.id for row in rows]})}
