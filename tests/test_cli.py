@@ -26,8 +26,7 @@ from app.kit.db import Author
 from app.settings import HOME, SEED
 from tests.conftest import Server, authorized
 from tests.support import waiting
-from tests.support.servers import free_port
-from tests.support.wire import KEY
+from tests.support.wire import KEY, free_port
 
 SECONDS = 60
 until = partial(waiting.until, seconds=SECONDS)

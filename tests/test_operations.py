@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 
 from app.settings import HOME
 from tests.conftest import Server
+from tests.support.wire import free_port
 from tests.test_cli import environment
 
 PAGE = (HOME / "docs/operations.md").read_text()
@@ -78,8 +78,7 @@ def test_every_section_is_in_the_list_at_the_top() -> None:
 def test_the_page_is_true(server: Server, tmp_path: Path) -> None:
     if server.kind == "postgresql" and _pg_dump(server) is None:
         pytest.skip("NOT TESTED: no pg_dump of the server's version")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     script = SHELL.format(python=sys.executable, port=port) + "".join(
         block.commands for block in blocks() if block.runs
     )

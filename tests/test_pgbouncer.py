@@ -24,6 +24,7 @@ from app.settings import MIGRATIONS
 from tests.conftest import _serving, admit_tests
 from tests.support import servers
 from tests.support.servers import Postgres
+from tests.support.wire import free_port
 
 PROGRAM = shutil.which("pgbouncer", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin")))
 pytestmark = pytest.mark.skipif(
@@ -53,7 +54,7 @@ def own(postgresql: str) -> Iterator[Postgres]:
 def pooled(own: Postgres) -> Iterator[int]:
     """The port of a pgbouncer in front of that server."""
     folder = Path(tempfile.mkdtemp(prefix="concord-pgbouncer-"))
-    port, file = servers.free_port(), folder / "pgbouncer.ini"
+    port, file = free_port(), folder / "pgbouncer.ini"
     file.write_text(CONFIGURATION.format(server=own.port, port=port, sessions=SESSIONS))
     folder.chmod(0o755)
     user = "pgserver" if os.geteuid() == 0 else None  # it refuses to run as root

@@ -20,6 +20,7 @@ from tests.support import servers
 from tests.support.builders import organization, source
 from tests.support.servers import Postgres
 from tests.support.waiting import until
+from tests.support.wire import free_port
 
 HEADER = "Registry-Sequence"
 
@@ -293,8 +294,6 @@ def test_only_postgresql_has_replicas(both: tuple[Postgres, Postgres], tmp_path:
 def test_a_state_that_neither_side_can_show_is_not_faked(pair: Pair) -> None:
     with (
         pytest.raises(Unavailable),
-        closing(
-            records.open_database(pair.primary.url(port=servers.free_port()), replica_url=pair.replica.url())
-        ) as database,
+        closing(records.open_database(pair.primary.url(port=free_port()), replica_url=pair.replica.url())) as database,
     ):
         database.submit_read(on_the_replica, at_least=10).result(20)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from app.settings import HOME
-from tests.support.wire import KEY
+from tests.support import costs
+from tests.support.wire import KEY, free_port
 
 Core = int | None
 PATIENCE = 60.0
@@ -67,7 +67,7 @@ def serving(
     *program: str, log: Path, core: Core = None, probe: str = "/readyz", variables: Mapping[str, str] | None = None
 ) -> Iterator[Process]:
     """A Python program that serves at `--port`, from its first good answer to `probe`. What it says goes to `log`."""
-    port = _free_port()
+    port = free_port()
     begun = time.perf_counter()
     with log.open("ab") as said, pinned(core):
         process = subprocess.Popen(
@@ -99,12 +99,6 @@ def concord(
         yield process
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CONCORD_")}
     return kept | dict(variables)
@@ -131,18 +125,9 @@ def _answers(port: int, probe: str) -> bool:
 
 def memory(pid: int) -> int | None:
     """The bytes of memory that are a process's share (PSS). None where the system does not tell."""
-    try:
-        told = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:
-        return None
-    return next(int(line.split()[1]) * 1024 for line in told.splitlines() if line.startswith("Pss:"))
+    return costs.memory(pid) if costs.KNOWN else None
 
 
 def cpu(pid: int) -> float:
     """The seconds for which a process has had a core, all its threads together; 0 where the system does not tell."""
-    try:
-        told = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return 0.0
-    user, system = told.rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return costs.cpu(pid) if costs.KNOWN else 0.0

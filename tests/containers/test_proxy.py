@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sysconfig
 import time
@@ -22,17 +21,12 @@ from app.settings import HOME, Settings
 from tests.conftest import Server, serving
 from tests.containers.compositions import APPS, composition, make_secrets, settings
 from tests.containers.layouts import SEEDED, Layout
+from tests.support.wire import free_port
 
 PATIENCE = 30
 LOOPBACK = "127.0.0.1"
 HARBOUR = "/v1/organizations/harbour-office"
 SERVICES = composition()["services"]
-
-
-def free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def caddy() -> str:

@@ -20,9 +20,8 @@ from app.kit.resource import Resource
 from tests.conftest import Server
 from tests.prove.callers import Caller, walk_changes
 from tests.support.proofs import Proof
-from tests.support.servers import free_port
 from tests.support.waiting import until
-from tests.support.wire import AUTHORIZED
+from tests.support.wire import AUTHORIZED, free_port
 from tests.test_cli import served
 
 Json = dict[str, Any]

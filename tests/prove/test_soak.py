@@ -20,6 +20,7 @@ import pytest
 
 from tests.conftest import Server, authorized
 from tests.support import costs
+from tests.support.processes import files
 from tests.support.proofs import Proof
 from tests.test_cli import served, until
 
@@ -131,7 +132,7 @@ def test_a_server_that_is_used_for_long_holds_no_more_than_after_a_while(
     ):
         load, pid = Load(client.base_url.port or 0), process.pid
         load.run(seconds / 5)
-        idle = costs.files(pid)
+        idle = len(files(pid))
         most, memory, moments = 0, [costs.anonymous(pid)], [0.0]
         began = time.monotonic()
 
@@ -142,9 +143,9 @@ def test_a_server_that_is_used_for_long_holds_no_more_than_after_a_while(
             moments.append(time.monotonic() - began)
 
         load.run(seconds * 4 / 5, look)
-        until(lambda: costs.files(pid) <= idle + LATE)
+        until(lambda: len(files(pid)) <= idle + LATE)
         client.get("/livez")
-        files = costs.files(pid)
+        last = len(files(pid))
     proof.count("requests of a soak", load.requests, at_least=20)
     proof.measure("seconds of it", seconds, "s")
     third = len(memory) // 3
@@ -152,7 +153,7 @@ def test_a_server_that_is_used_for_long_holds_no_more_than_after_a_while(
     proof.measure("memory gained from its first third to its last", gained / 2**20, "MiB", at_most=16)
     if seconds >= LONG:
         proof.measure("memory gained in ten minutes", gained / 2**20 / (seconds * 2 / 3) * 600, "MiB", at_most=1)
-    proof.count("files more that are open at its end", files - idle, at_most=LATE)
+    proof.count("files more that are open at its end", last - idle, at_most=LATE)
     proof.count("sessions of the database at once, of a pool of six", most, at_most=POOL + 1)
     proof.count(
         "requests without a line in the log, or lines without one", abs(requests_in(log) - load.requests), at_most=0

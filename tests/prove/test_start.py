@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from tests.conftest import Server
+from tests.support import costs
 from tests.support.proofs import Proof
 from tests.test_cli import served
 
@@ -43,21 +43,9 @@ def _started(url: str, *, seed: bool = False) -> tuple[float, float, float]:
     with served(url, *(() if seed else ("--no-seed",))) as (process, client):
         assert client.get("/v1/organizations/oecd").status_code == 200
         seconds = time.monotonic() - begin
-        spent = _spent(process.pid)
+        spent = costs.cpu(process.pid)
         _rest(client)
-        return seconds, spent, _memory(process.pid)
-
-
-def _spent(pid: int) -> float:
-    """Seconds that a process has had the processor (proc(5): the 14th and 15th field, the second being a name)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _memory(pid: int) -> float:
-    """What a process has for itself, and its part of what it shares, in megabytes."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+        return seconds, spent, costs.memory(process.pid) / 1_048_576
 
 
 def _rest(client: httpx.Client) -> None:

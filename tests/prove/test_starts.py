@@ -18,9 +18,8 @@ from app.kit import migrations
 from app.settings import HOME, MIGRATIONS, SEED
 from tests.conftest import Server
 from tests.support.proofs import Proof
-from tests.support.servers import free_port
 from tests.support.waiting import until
-from tests.support.wire import KEY
+from tests.support.wire import KEY, free_port
 from tests.test_cli import environment
 from tests.test_migrations import HEAD, REVISIONS, contents, dangling, revision
 

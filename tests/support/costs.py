@@ -31,11 +31,6 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def files(pid: int) -> int:
-    """Files, sockets and pipes that it has open."""
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
 @dataclass
 class Working:
     """Which part of one processor a process used while a block ran."""

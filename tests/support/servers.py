@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL
 from app.kit import migrations
 from app.settings import MIGRATIONS
 from tests.conftest import admit_tests
+from tests.support.wire import free_port
 
 CONFIGURATION = """
 listen_addresses = '127.0.0.1'
@@ -141,12 +142,6 @@ def _running(made: Postgres) -> Iterator[None]:
     finally:
         with suppress(Exception):  # a test may have stopped it
             made.stop("immediate")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
 
 
 SLOW = 3.0

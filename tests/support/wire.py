@@ -20,6 +20,13 @@ JSON = ("Content-Type", "application/json")
 ANY = ("If-Match", "*")
 
 
+def free_port() -> int:
+    """A port of the loopback on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
 @dataclass(frozen=True)
 class Answer:
     """One answer as it came over the wire."""
