@@ -22,10 +22,10 @@ from app.api.crud import crud_router
 from app.api.deadlines import Deadlines
 from app.api.deprecations import DEPRECATIONS, Deprecation
 from app.api.edge import Edge
-from app.api.freshness import Freshness, Store
+from app.api.freshness import Freshness, Present, Store
 from app.api.limits import Failures, RateLimit, Slots
 from app.api.metrics import FOLDER, SHARED, Metrics
-from app.api.observed import QUIET, Observed
+from app.api.observed import QUIET, Notes, Observed
 from app.api.pulse import Pulse
 from app.api.v1 import (
     RESOURCES,
@@ -49,6 +49,7 @@ from app.api.v1 import (
     timelines,
 )
 from app.api.v1.citations import RecordCitationQuery
+from app.api.verbatim import VERBATIM, Verbatim
 from app.api.verbs import Verbs, VerbsLayer
 from app.exchange.documents import examples
 from app.kit import migrations, records
@@ -107,7 +108,7 @@ def create_app(
         with signals.heard(lambda: app.state.pulse.stop(), grace=settings.grace_seconds):
             if threading.current_thread() is threading.main_thread():
                 gc.freeze()  # what was made until now stays: no collection need look through it again
-            yield {SHARED: app.state.metrics}
+            yield {SHARED: app.state.metrics, VERBATIM: app.state.verbatim}
             looking.cancel()
             app.state.database.close()
 
@@ -138,12 +139,15 @@ def create_app(
     app.state.exports = Slots(settings.max_exports, "As many exports are being answered as this server takes at once.")
     app.state.failures = Failures()
     app.state.kept = Store(settings.cache_bytes)
+    app.state.present = Present(lambda: app.state.database, app.state.kept)
     app.state.metrics = Metrics(
         load=lambda: app.state.database.load(),
         listeners=lambda: app.state.pulse.listeners,
         kept=app.state.kept,
         shared=os.environ.get(FOLDER),
     )
+    app.state.notes = Notes(app.state.metrics)
+    app.state.verbatim = Verbatim(present=app.state.present, store=app.state.kept, notes=app.state.notes)
     problems.install(app)
     by_table = {resource.table.name: resource for resource in RESOURCES}
     for resource in RESOURCES:
@@ -160,10 +164,10 @@ def create_app(
 def _layers(app: FastAPI, routes: ASGIApp, settings: Settings) -> ASGIApp:
     """What a request passes on its way to the routes, the innermost first."""
     layer: ASGIApp = Deadlines(routes, settings=settings)
-    layer = Freshness(layer, store=app.state.kept)
+    layer = Freshness(layer, present=app.state.present, store=app.state.kept)
     layer = VerbsLayer(layer, verbs=app.state.verbs, root_path=settings.root_path)
     layer = Edge(layer, settings=settings, rate=RateLimit(settings))
-    layer = Observed(layer, metrics=app.state.metrics)
+    layer = Observed(layer, metrics=app.state.metrics, notes=app.state.notes, learn=app.state.verbatim.learn)
     if settings.trusted_proxies:  # outermost: the log, too, shows the client that the proxy saw
         layer = ProxyHeadersMiddleware(cast(Any, layer), trusted_hosts=list(settings.trusted_proxies))  # type: ignore[assignment]
     return layer

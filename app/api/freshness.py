@@ -18,7 +18,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, Protocol, cast
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -86,42 +87,80 @@ class Kept:
         return BESIDE + len(self.body) + sum(len(name) + len(value) + 100 for name, value in self.headers)
 
 
-class Freshness:
-    """The layer. Where nothing may be in the store it does nothing."""
+class Present:
+    """The state that the registry is in, as a probe of it shows: of whichever database the application has at the moment."""
 
-    def __init__(self, app: ASGIApp, *, store: Store) -> None:
-        self._app = app
+    def __init__(self, database: Callable[[], Database], store: Store) -> None:
+        self._current = database
         self._store = store
-        self._callers: OrderedDict[bytes, tuple[Caller, State]] = OrderedDict()
-        self._rendering: dict[Hashable, asyncio.Future[Kept | None]] = {}
         self._database: Database | None = None
         self._probe: Probe | None = None
         self._era = 0
+
+    async def state(self) -> State | None:
+        """The state, for those who asked before; None where it is not known at the moment."""
+        probe, era = self._asked(), self._era
+        number = await probe.state()
+        return None if number is None else State(era, number, self.now().date())
+
+    def confirm(self, state: State, then: Callable[[], object], otherwise: Callable[[], object]) -> None:
+        """Call `then`, soon, if this is the state for who asks now, and `otherwise` if it is not: see `Probe.when_known`."""
+        self._asked().when_known(partial(self._compare, state, then, otherwise))
+
+    def now(self) -> datetime:
+        """The moment, as the registry's clock has it."""
+        return (self._database or self._current()).clock()
+
+    def end(self) -> None:
+        """Keep nothing, and ask no more."""
+        if self._probe is not None:
+            self._probe.close()
+        self._database = self._probe = None
+        self._era += 1  # what is still being made of that database says so
+        self._store.clear()
+
+    def _asked(self) -> Probe:
+        database = self._current()
+        if self._probe is None or database is not self._database:
+            self.end()
+            self._database, self._probe = database, database.probe()
+        return self._probe
+
+    def _compare(
+        self, state: State, then: Callable[[], object], otherwise: Callable[[], object], number: Hashable | None
+    ) -> None:
+        is_same = state.number == number and state.era == self._era and state.day == self.now().date()
+        (then if is_same else otherwise)()
+
+
+class Freshness:
+    """The layer. Where nothing may be in the store it does nothing."""
+
+    def __init__(self, app: ASGIApp, *, present: Present, store: Store) -> None:
+        self._app = app
+        self._present = present
+        self._store = store
+        self._callers: OrderedDict[bytes, tuple[Caller, State]] = OrderedDict()
+        self._rendering: dict[Hashable, asyncio.Future[Kept | None]] = {}
         self._is_on = store.most > 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-            self._forget(None)
+            self._present.end()
             return
         asked = _asked(scope) if self._is_on and scope["method"] == "GET" else None
         if asked is None or self._store.is_new(asked.address):
             await self._app(scope, receive, send)
             return
-        database: Database = scope["app"].state.database
-        if database is not self._database:
-            self._forget(database)
-        number = await self._probe.state() if self._probe is not None else None
-        if number is None:
+        state = await self._present.state()
+        if state is None:
             await self._app(scope, receive, send)
             return
-        now = database.clock()
-        await self._answer(asked, State(self._era, number, now.date()), now, scope, receive, send)
+        await self._answer(asked, state, scope, receive, send)
 
-    async def _answer(
-        self, asked: Asked, state: State, now: datetime, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        caller = self._caller(asked, state, now, scope)
+    async def _answer(self, asked: Asked, state: State, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = self._caller(asked, state, scope)
         if caller is None:  # its route will find out who it is
             await self._render(asked, state, scope, receive, send)
             return
@@ -133,16 +172,16 @@ class Freshness:
             await self._render(asked, state, scope, receive, send, key)
             return
         self._store.given += 1
-        scope["state"].update(route=kept.route, caller=caller)
+        scope["state"].update(route=kept.route, caller=caller, kept=kept)
         name_span(scope, kept.route)
         await send({"type": "http.response.start", "status": kept.status, "headers": kept.headers})
         await send({"type": "http.response.body", "body": kept.body})
 
     def _find(self, key: Hashable, asked: Asked, state: State, scope: Scope) -> Kept | None:
         """The answer to this request that is kept under this state."""
-        if asked.known is not None and (kept := self._store.find((key, asked.known), state)) is not None:
-            return kept
-        kept = self._store.find((key, None), state)
+        if asked.known is not None and (known := self._store.find((key, asked.known), state)) is not None:
+            return cast(Kept, known)
+        kept = cast("Kept | None", self._store.find((key, None), state))
         if kept is None or asked.known is None or not conditional.unchanged(Request(scope), kept.tag):
             return kept
         return None  # 304: what else that says its route knows
@@ -183,7 +222,7 @@ class Freshness:
         self._store.keep((key, asked.known if kept.status == NOT_MODIFIED else None), kept)
         return kept
 
-    def _caller(self, asked: Asked, state: State, now: datetime, scope: Scope) -> Caller | None:
+    def _caller(self, asked: Asked, state: State, scope: Scope) -> Caller | None:
         """Who asks, where that is known without asking the database, and who asks may read at all."""
         app: Any = scope["app"]
         if asked.secret is None:
@@ -191,20 +230,10 @@ class Freshness:
         if app.state.database.replica is not None:  # keys are looked up elsewhere than the state is
             return None
         caller, since = self._callers.get(asked.secret, (None, None))
-        if caller is None or since != state or caller.until is None or caller.until <= now:
+        if caller is None or since != state or caller.until is None or caller.until <= self._present.now():
             return None
         self._callers.move_to_end(asked.secret)
         return caller
-
-    def _forget(self, database: Database | None) -> None:
-        """Begin anew, with another database."""
-        if self._probe is not None:
-            self._probe.close()
-        self._probe = database.probe() if database is not None else None
-        self._database = database
-        self._era += 1  # what is still being made of the other says so
-        self._store.clear()
-        self._callers.clear()
 
 
 NOT_MODIFIED = 304
@@ -286,13 +315,23 @@ class _Capture:
         )  # fmt: skip
 
 
+class Entry(Protocol):
+    """What a store may keep: the bytes that it takes, and the state that it was made of."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def state(self) -> State: ...
+
+
 class Store:
     """Answers, the least recently used of which goes when there are more than `most` bytes of them. `given`: how many were
     given to somebody again."""
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Entry] = OrderedDict()
         self.newcomers: set[int] = set()
         self.size = 0
         self.given = 0
@@ -300,7 +339,7 @@ class Store:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def find(self, key: Hashable, state: State) -> Kept | None:
+    def find(self, key: Hashable, state: State) -> Entry | None:
         """What is kept under this key, if it was made under this state."""
         kept = self._kept.get(key)
         if kept is None or kept.state != state:
@@ -308,7 +347,14 @@ class Store:
         self._kept.move_to_end(key)
         return kept
 
-    def keep(self, key: Hashable, kept: Kept) -> None:
+    def look_up(self, key: Hashable) -> Entry | None:
+        """What is kept under this key, of whatever state."""
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
+
+    def keep(self, key: Hashable, kept: Entry) -> None:
         if (before := self._kept.pop(key, None)) is not None:
             self.size -= before.size
         self._kept[key] = kept

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ class Line(NamedTuple):
     logger: str
     message: str
     fields: Mapping[str, Any]
+    asked: Asked | None = None
     trouble: str = ""
 
 
@@ -44,7 +46,8 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = {name: value for name, value in record.__dict__.items() if name not in _OWN}
         trouble = _traceback(self, record)
-        return self.line(Line(record.created, record.levelname, record.name, record.getMessage(), fields, trouble))
+        told = record.created, record.levelname, record.name, record.getMessage()
+        return self.line(Line(*told, fields, ASKED.get(), trouble))
 
     def line(self, line: Line) -> str:
         raise NotImplementedError
@@ -56,7 +59,7 @@ class JsonFormatter(LineFormatter):
     def line(self, line: Line) -> str:
         told = {
             "time": _moment(line.created), "level": line.level.lower(), "logger": line.logger, "message": line.message,
-            **line.fields, **_asked(),
+            **line.fields, **(line.asked._asdict() if line.asked is not None else {}),
         }  # fmt: skip
         if line.trouble:
             told["exception"] = line.trouble
@@ -72,12 +75,31 @@ class TextFormatter(LineFormatter):
 
     def line(self, line: Line) -> str:
         fields = "".join([_part(name, value) for name, value in line.fields.items()])
-        if (asked := ASKED.get()) is not None:  # what they are made of needs no quotes
-            fields += f" request_id={asked[0]} trace_id={asked[1]}"
+        if line.asked is not None:  # what they are made of needs no quotes
+            fields += f" request_id={line.asked[0]} trace_id={line.asked[1]}"
         text = f"{_moment(line.created)} {line.level} {line.logger}: {_printable(line.message)}{fields}"
         if line.trouble:
             text += "".join(f"\n  | {_printable(each)}" for each in line.trouble.splitlines())
         return text
+
+
+class Standing:
+    """A line that is written again and again: what stands in it is written once. New each time are its moment, the field
+    `changing` and whom it is about."""
+
+    def __init__(self, formatter: LineFormatter, line: Line, changing: str) -> None:
+        self.formatter = formatter
+        marks = [secrets.token_hex(16) for _ in Asked._fields]  # nobody can have sent them
+        number = secrets.randbits(100)
+        text = formatter.line(
+            line._replace(created=0.0, fields={**line.fields, changing: number}, asked=Asked(*marks))
+        ).replace("%", "%%")
+        for mark in (_moment(0.0), str(number), *marks):
+            text = text.replace(mark, "%s", 1)
+        self._text = text
+
+    def at(self, created: float, value: float, asked: Asked) -> str:
+        return self._text % (_moment(created), value, *asked)
 
 
 class Lines(logging.StreamHandler[TextIO]):
@@ -90,9 +112,23 @@ class Lines(logging.StreamHandler[TextIO]):
 
     def tell(self, line: Line) -> None:
         """Write a line, on the event loop, soon."""
+        self._add(cast(LineFormatter, self.formatter).line(line))
+
+    def standing(self, line: Line, changing: str) -> Standing:
+        """A line to be told `again`."""
+        return Standing(cast(LineFormatter, self.formatter), line, changing)
+
+    def again(self, standing: Standing, created: float, value: float, asked: Asked) -> bool:
+        """Write it once more, soon. False if it is no longer how lines are written here."""
+        if standing.formatter is not self.formatter:
+            return False
+        self._add(standing.at(created, value, asked))
+        return True
+
+    def _add(self, text: str) -> None:
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._waiting.append(cast(LineFormatter, self.formatter).line(line) + self.terminator)
+        self._waiting.append(text + self.terminator)
 
     def emit(self, record: logging.LogRecord) -> None:
         self.flush()  # in the order in which it happened
@@ -137,12 +173,6 @@ def _second(seconds: int) -> str:
 def _moment(created: float) -> str:
     seconds = int(created)
     return f"{_second(seconds)}.{int((created - seconds) * 1000):03d}Z"
-
-
-def _asked() -> Mapping[str, str]:
-    """Which request a line is about, where it is about one."""
-    asked = ASKED.get()
-    return {"request_id": asked[0], "trace_id": asked[1]} if asked is not None else {}
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable, Mapping
 from time import perf_counter, time
-from typing import Any
+from typing import Any, cast
 
 from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.logs import ASKED, Asked, Line, direct
+from app.api.logs import ASKED, Asked, Line, Standing, direct
 from app.api.metrics import UNROUTED, Metrics
 from app.kit.ids import request_id
 
@@ -21,17 +22,25 @@ log = logging.getLogger("concord.access")
 QUIET = frozenset(("/livez", "/readyz", "/metrics"))
 """Routes that are asked every few seconds: a line about them is worth reading only when they fail."""
 ANONYMOUS = "anonymous"
+DURATION = "duration_ms"
+X_REQUEST_ID, TRACEPARENT = b"x-request-id", b"traceparent"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
+
+
+Learn = Callable[[Scope, list[tuple[bytes, bytes]], Mapping[str, Any]], None]
+"""Told of every kept answer that was given: the request, the headers as they went out, and what was noted."""
 
 
 class Observed:
     """Watches what passes. The layers below share `scope["state"]` with it: `route` (the template of the path), `caller`,
     `live` (a stream without an end) and `error_id` (of a crash that is answered and logged)."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, notes: Notes, learn: Learn) -> None:
         self._app = app
         self._metrics = metrics
+        self._notes = notes
+        self._learn = learn
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,26 +59,71 @@ class Observed:
                 raise  # nobody has logged it: the server does
         finally:
             self._metrics.in_flight -= 1
-            self._note(scope, answer, perf_counter() - begin)
-
-    def _note(self, scope: Scope, answer: _Answer, seconds: float) -> None:
-        state = scope["state"]
-        route = state.get("route", UNROUTED)
-        self._metrics.answered(route, scope["method"], answer.status, None if state.get("live") else seconds)
-        level = logging.DEBUG if route in QUIET and answer.status < 400 else logging.INFO
-        if log.isEnabledFor(level):
-            fields = _fields(scope, answer, route, seconds)
-            if (lines := direct(log)) is not None:
-                lines.tell(Line(time(), logging.getLevelName(level), log.name, "request", fields))
-            else:  # nobody asks where in the program
-                log.handle(log.makeRecord(log.name, level, __file__, 0, "request", (), None, extra=fields))
+            fields = _fields(scope, answer)
+            self._notes.note(
+                asked, fields["route"], scope["method"], answer.status, perf_counter() - begin, fields,
+                live=state.get("live", False),
+            )  # fmt: skip
+            if "kept" in state and answer.complete:
+                self._learn(scope, answer.headers, fields)
 
 
-def _fields(scope: Scope, answer: _Answer, route: str, seconds: float) -> dict[str, Any]:
+class Notes:
+    """What is noted of every answer, whoever gave it: it is counted, and leaves a line in the log."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def note(
+        self, asked: Asked, route: str, method: str, status: int, seconds: float, fields: Mapping[str, Any], *,
+        live: bool = False,
+    ) -> None:  # fmt: skip
+        """`live`: it was a stream, whose duration says nothing. `fields`: what the line tells beside the duration."""
+        self._metrics.answered(route, method, status, None if live else seconds)
+        level = logging.DEBUG if route in QUIET and status < 400 else logging.INFO
+        self._write(level, asked, seconds, fields)
+
+    def standing(self, fields: Mapping[str, Any]) -> Standing | None:
+        """The line of an answer that may be given `again`, where it can be written beforehand."""
+        lines = direct(log) if log.isEnabledFor(logging.INFO) else None
+        line = Line(0.0, "INFO", log.name, "request", fields)
+        return None if lines is None else lines.standing(line, DURATION)
+
+    def again(
+        self,
+        asked: Asked,
+        route: str,
+        status: int,
+        seconds: float,
+        fields: Mapping[str, Any],
+        standing: Standing | None,
+    ) -> None:
+        """Note that an answer was given again, whose line is this."""
+        self._metrics.answered(route, "GET", status, seconds)
+        lines = direct(log) if standing is not None else None
+        if (
+            lines is None
+            or not log.isEnabledFor(logging.INFO)
+            or not lines.again(cast("Standing", standing), time(), round(seconds * 1000, 3), asked)
+        ):
+            self._write(logging.INFO, asked, seconds, fields)
+
+    @staticmethod
+    def _write(level: int, asked: Asked, seconds: float, fields: Mapping[str, Any]) -> None:
+        if not log.isEnabledFor(level):
+            return
+        told = {**fields, DURATION: round(seconds * 1000, 3)}
+        if (lines := direct(log)) is not None:
+            lines.tell(Line(time(), logging.getLevelName(level), log.name, "request", told, asked))
+        else:  # nobody asks where in the program
+            log.handle(log.makeRecord(log.name, level, __file__, 0, "request", (), None, extra=told))
+
+
+def _fields(scope: Scope, answer: _Answer) -> dict[str, Any]:
     state, client = scope["state"], scope.get("client")
     fields = {
-        "method": scope["method"], "route": route, "path": scope["path"], "status": answer.status,
-        "duration_ms": round(seconds * 1000, 3), "bytes": answer.size, "client": client[0] if client else None,
+        "method": scope["method"], "route": state.get("route", UNROUTED), "path": scope["path"], "status": answer.status,
+        DURATION: 0, "bytes": answer.size, "client": client[0] if client else None,
         "caller": getattr(state.get("caller"), "name", ANONYMOUS),
     }  # fmt: skip
     if not answer.complete:
@@ -82,17 +136,19 @@ def _fields(scope: Scope, answer: _Answer, route: str, seconds: float) -> dict[s
 class _Answer:
     """An answer on its way out: gets its id, and is measured."""
 
-    __slots__ = ("_id", "_send", "complete", "size", "status")
+    __slots__ = ("_id", "_send", "complete", "headers", "size", "status")
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
-        self._id = (b"x-request-id", request_id.encode())
+        self._id = (X_REQUEST_ID, request_id.encode())
         self.status, self.size, self.complete = 500, 0, False
+        self.headers: list[tuple[bytes, bytes]] = []
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message = {**message, "headers": [*message.get("headers", ()), self._id]}
+            self.headers = [*message.get("headers", ()), self._id]
+            message = {**message, "headers": self.headers}
         elif message["type"] == "http.response.body":
             self.size += len(message.get("body", b""))
             self.complete = not message.get("more_body", False)
@@ -105,9 +161,9 @@ def asked_by(scope: Scope) -> Asked:
     own = request_id()
     sent_id = sent_trace = None
     for name, value in scope["headers"]:
-        if name == b"x-request-id":
+        if name == X_REQUEST_ID:
             sent_id = value if sent_id is None else b""
-        elif name == b"traceparent":
+        elif name == TRACEPARENT:
             sent_trace = value if sent_trace is None else b""
     chosen = sent_id.decode() if sent_id and _REQUEST_ID.fullmatch(sent_id) else own
     return Asked(chosen, _traced(scope) or _trace_of(sent_trace) or own.replace("-", ""))

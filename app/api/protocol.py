@@ -9,17 +9,21 @@ the answer that was on its way to it is lost (RFC 9112 §9.6).
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
+from time import perf_counter
 from typing import Any, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.api import edge, problems
 from app.api.metrics import OTHER, SHARED, UNROUTED, Metrics
+from app.api.observed import X_REQUEST_ID
+from app.api.verbatim import VERBATIM, Said, Verbatim
 from app.kit.ids import request_id
 from app.settings import Settings
 
@@ -54,7 +58,7 @@ def options(settings: Settings, **patience: float) -> dict[str, Any]:
     """How uvicorn is run, whoever runs it. `patience`: other limits than the usual ones."""
     limits = Patience(settings.max_query_bytes, settings.max_header_bytes, **cast(Any, patience))
     return {
-        "http": functools.partial(Connection, patience=limits, root=settings.root_path.rstrip("/")),
+        "http": partial(Connection, patience=limits, root=settings.root_path.rstrip("/")),
         "ws": "none",
         "proxy_headers": False,  # the application believes the proxies that are named to it, and no other
         "server_header": False,
@@ -126,6 +130,8 @@ class Connection(HttpToolsProtocol):
         self._around = 0  # bytes since the phase began, or since the last one of a body
         self._stuck: tuple[float, int] | None = None  # since when bytes wait for the client; what it had taken then
         self._settled = 0  # all bytes that had been written when none waited last
+        self._verbatim: Verbatim | None = self.app_state.get(VERBATIM)
+        self._is_first = False  # whether no request of this piece was answered here
 
     # -- what asyncio says --
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -146,6 +152,7 @@ class Connection(HttpToolsProtocol):
         if self.phase is Phase.NOTHING:
             self._enter(Phase.HEAD)
         self._around += len(data)
+        self._is_first = True
         self._read(data)
         if self._around > self._patience.most_around and self.phase in (Phase.HEAD, Phase.BODY):
             self._refuse_length()
@@ -221,6 +228,37 @@ class Connection(HttpToolsProtocol):
         if self.phase is Phase.BODY:
             self._enter(Phase.BODY)  # the rest has a short time to come
         super().on_response_complete()
+
+    # -- what was said before --
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Answer with what was said before, or ask the application. Of a piece with many requests only the first is answered
+        here: the others have their turns between those of everybody else."""
+        said = None
+        if self._is_first and self._verbatim is not None and app is self.app and not self.pipeline:
+            said = self._verbatim.find(cast(Any, cycle.scope))
+        if said is None or self._verbatim is None:
+            super()._start_asgi_task(cycle, app)
+            return
+        self._is_first = False
+        self._verbatim.confirm(
+            said, partial(self._say, said, cycle, perf_counter()), partial(super()._start_asgi_task, cycle, app)
+        )
+
+    def _say(self, said: Said, cycle: RequestResponseCycle, begin: float) -> None:
+        """Say it again, as the answer to this request."""
+        if not cycle.keep_alive or self.flow.write_paused:  # by now this is the last one, or is taken slowly
+            super()._start_asgi_task(cycle, self.app)
+            return
+        cycle.response_started = cycle.response_complete = True
+        own_id = cast("Verbatim", self._verbatim).note(said, cast(Any, cycle.scope), perf_counter() - begin)
+        if cycle.disconnected:
+            return
+        parts = [STATUS_LINE[said.status]]
+        for name, value in cycle.default_headers:
+            parts += name, b": ", value, b"\r\n"
+        parts += said.head, X_REQUEST_ID, b": ", own_id.encode(), b"\r\n\r\n", said.body
+        self.line.write(b"".join(parts))
+        self.on_response_complete()
 
     # -- what becomes of it --
     @property

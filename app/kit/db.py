@@ -32,8 +32,7 @@ from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped
 from app.kit import edtf
 from app.kit.engines import CACHE, READ_ONLY
 from app.kit.errors import Again, Conflict, Forbidden, Full, Invalid, Unavailable
-from app.kit.probes import PATIENCE as PROBING
-from app.kit.probes import Coalesced, FileProbe, Probe, ServerProbe
+from app.kit.probes import FileProbe, Probe, ReadingProbe, ServerProbe
 from app.kit.replicas import Replica
 from app.kit.sides import Side, Watch
 from app.kit.turns import Queue, Turns
@@ -478,7 +477,7 @@ class Database:
         """What tells, on the event loop, which state a reading would see. Where there is a replica it is the one that would be
         read. Closed with the database, or before."""
         if self.replica is not None:
-            probe: Probe = Coalesced(self._state)
+            probe: Probe = ReadingProbe(self._state)
         elif self.primary.postgresql:
             probe = ServerProbe(self.engine.url, is_away=lambda: self.primary.away)
         else:
@@ -488,9 +487,8 @@ class Database:
 
     async def _state(self) -> tuple[Any, ...] | None:
         ask = lambda tx: tuple(tx.connection.exec_driver_sql(ServerProbe.QUESTION).one())  # noqa: E731
-        with suppress(Unavailable, TimeoutError):
-            async with asyncio.timeout(PROBING):
-                return await asyncio.wrap_future(self.submit_read(ask))
+        with suppress(Unavailable):
+            return await asyncio.wrap_future(self.submit_read(ask))
         return None
 
     def load(self) -> Load:

@@ -26,6 +26,7 @@ from tests.support.asgi import Client, ask, scope_of
 from tests.support.builders import organization
 from tests.support.wire import AUTHORIZED, Answer
 
+WARM = 6
 LIST, ILO = "/v1/organizations?limit=3", "/v1/organizations/ilo"
 
 
@@ -50,8 +51,8 @@ def anybody(registry: httpx.Client) -> Iterator[httpx.Client]:
 
 
 def warm(client: httpx.Client, target: str, **headers: str) -> httpx.Response:
-    """Ask until the answer is kept: what is asked for the first time is not."""
-    for _ in range(3):
+    """Ask until the answer is kept, and given by the connection itself: what is asked for the first time is not."""
+    for _ in range(WARM):
         answer = client.get(target, headers=headers)
     return answer
 
@@ -89,7 +90,7 @@ def test_the_metrics_tell_of_kept_answers(anybody: httpx.Client, app: FastAPI) -
     before = told("kept_answers_given_total")
     warm(anybody, ILO)
     anybody.get(ILO)
-    assert told("kept_answers_given_total") == before + 2
+    assert told("kept_answers_given_total") == before + WARM - 1
     assert told("kept_answers") == len(app.state.kept) > 0
     assert told("kept_bytes") == app.state.kept.size > 0
 
@@ -384,7 +385,9 @@ def test_a_probe_shows_another_state_after_every_write_and_the_same_without_one(
     assert None not in (first, second, third)
 
 
-def test_one_question_answers_all_who_asked_before_it_was_sent_and_nobody_after(database: Database) -> None:
+def test_one_question_answers_all_who_asked_before_it_was_sent_and_nobody_after(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not database.primary.postgresql:
         pytest.skip("SQLite is asked on the loop itself")
 
@@ -393,14 +396,14 @@ def test_one_question_answers_all_who_asked_before_it_was_sent_and_nobody_after(
         sent, under_way = 0, asyncio.Event()
         ask = probe._ask
 
-        async def counted() -> Any:
+        def counted() -> None:
             nonlocal sent
             sent += 1
             if sent > 1:
                 under_way.set()
-            return await ask()
+            ask()
 
-        probe._ask = counted
+        monkeypatch.setattr(probe, "_ask", counted)
         await asyncio.gather(*(probe.state() for _ in range(50)))
         together = sent
         first = asyncio.create_task(probe.state())
@@ -437,16 +440,15 @@ def test_a_line_that_was_cut_is_made_anew_and_what_was_seen_on_the_old_one_is_no
         assert line is not None
         end = sa.select(sa.func.pg_terminate_backend(line.info.backend_pid))
         await asyncio.to_thread(database.read, lambda tx: tx.execute(end).all())
-        seen.append(await probe.state())
+        seen.append(await probe.state())  # noticed by now, or not yet: then it is not known
         probe._rest_until = 0.0  # type: ignore[attr-defined]
         seen.append(await probe.state())
         probe.close()
         return seen
 
     first, cut, anew = on_a_loop(states)
-    assert cut is None
     assert anew is not None
-    assert anew != first
+    assert first not in (cut, anew)
 
 
 def test_addresses_that_were_asked_once_are_forgotten_before_they_are_too_many(

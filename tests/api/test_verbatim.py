@@ -1,0 +1,206 @@
+"""The same request, word for word: its connection gives the answer again, and it is the one that the application would give."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.api import logs
+from app.api.observed import Observed
+from app.kit.db import Database
+from tests.api.conftest import Make
+from tests.conftest import serving
+from tests.support.wire import AUTHORIZED, Wire
+
+LIST, ILO = "/v1/organizations?limit=3", "/v1/organizations/ilo"
+HOST = b"Host: registry.test\r\n"
+WARM = 6
+
+
+@contextmanager
+def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The paths that the application is asked for."""
+    asked: list[str] = []
+    ask = Observed.__call__
+
+    async def counted(self, scope, receive, send):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        asked.append(scope["path"])
+        await ask(self, scope, receive, send)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Observed, "__call__", counted)
+        yield asked
+
+
+@pytest.fixture
+def port(registry: httpx.Client) -> int:
+    return registry.base_url.port or 0
+
+
+def request(target: str = ILO, *lines: bytes, version: bytes = b"1.1") -> bytes:
+    told = b"".join(line + b"\r\n" for line in lines)
+    return b"GET " + target.encode() + b" HTTP/" + version + b"\r\n" + HOST + told + b"\r\n"
+
+
+def exchange(connection: socket.socket, raw: bytes, answers: int = 1) -> list[bytes]:
+    """What comes for these requests: so many answers, each whole."""
+    connection.sendall(raw)
+    received, found = b"", list[bytes]()
+    while len(found) < answers:
+        data = connection.recv(65_536)
+        assert data, received
+        received += data
+        while b"\r\n\r\n" in received:
+            head, _, rest = received.partition(b"\r\n\r\n")
+            length = int((re.search(rb"content-length: (\d+)", head) or [b"", b"0"])[1])
+            if len(rest) < length:
+                break
+            found.append(head + b"\r\n\r\n" + rest[:length])
+            received = rest[length:]
+    assert not received
+    return found
+
+
+OWN = re.compile(rb"(x-request-id|date): [^\r]*")
+
+
+@pytest.mark.parametrize("target", [ILO, LIST, "/v1/search?q=labour"])
+@pytest.mark.parametrize("lines", [(), (b"If-None-Match: *",), (b"Accept: application/json", b"User-Agent: somebody")])
+def test_it_is_the_answer_of_the_application_byte_for_byte_and_the_application_is_not_asked(
+    port: int, monkeypatch: pytest.MonkeyPatch, target: str, lines: tuple[bytes, ...]
+) -> None:
+    with Wire(port).connect() as line:
+        warm = [exchange(line, request(target, *lines))[0] for _ in range(WARM)]
+        with counting(monkeypatch) as asked:
+            again = [exchange(line, request(target, *lines))[0] for _ in range(3)]
+    assert asked == []
+    assert {OWN.sub(b"", answer) for answer in again} == {OWN.sub(b"", warm[0])}
+    ids = [re.search(rb"x-request-id: (\S+)", answer)[1] for answer in [*warm, *again]]  # type: ignore[index]
+    assert len(set(ids)) == WARM + 3
+
+
+def test_with_a_key_it_is_given_until_something_is_written(
+    port: int, registry: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = b"Authorization: " + AUTHORIZED["Authorization"].encode()
+    with Wire(port).connect() as line:
+        for _ in range(WARM):
+            exchange(line, request(ILO, key))
+        with counting(monkeypatch) as asked:
+            before = exchange(line, request(ILO, key))[0]
+            assert asked == []
+        assert registry.patch(ILO, json={"description": "new"}, headers={"If-Match": "*"}).status_code == 200
+        with counting(monkeypatch) as asked:
+            after = exchange(line, request(ILO, key))[0]
+    assert asked == [ILO]
+    assert b'"new"' in after
+    assert b'"new"' not in before
+
+
+@pytest.mark.parametrize("sent", [b"X-Request-ID: mine-%d", b"traceparent: 00-%032x-00f067aa0ba902b7-01"])
+def test_a_client_that_names_each_of_its_requests_finds_the_name_again(
+    port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    caplog.set_level(logging.INFO, "concord.access")
+    with Wire(port).connect() as line:
+        for number in range(1, WARM + 1):
+            exchange(line, request(ILO, sent % number))
+        with counting(monkeypatch) as asked:
+            (answer,) = exchange(line, request(ILO, sent % 77))
+    assert asked == []
+    if b"mine" in sent:
+        assert b"\r\nx-request-id: mine-77\r\n" in answer
+    else:
+        assert b"\r\nx-request-id: " in answer
+
+
+def test_a_pipeline_is_answered_in_its_order_and_a_client_that_says_it_is_the_last_is_hung_up_on(port: int) -> None:
+    with Wire(port).connect() as line:
+        for target in (ILO, LIST):
+            for _ in range(WARM):
+                exchange(line, request(target))
+        answers = exchange(line, (request(ILO) + request(LIST)) * 20, answers=40)
+        assert [b'"items"' in answer for answer in answers] == [False, True] * 20
+        (last,) = exchange(line, request(ILO, b"Connection: close"))
+        assert b"\r\nconnection: close\r\n" in last
+        assert line.recv(1) == b""
+    for _ in range(3):
+        with Wire(port).connect() as line:
+            (old,) = exchange(line, request(ILO, b"Connection: keep-alive", version=b"1.0"))
+            assert line.recv(1) == b""
+            assert b"\r\nconnection: close\r\n" in old
+
+
+def test_requests_that_differ_each_time_push_nothing_out(port: int, app: FastAPI) -> None:
+    with Wire(port).connect() as line:
+        for _ in range(WARM):
+            exchange(line, request(ILO))
+        before = len(app.state.kept)
+        for number in range(50):
+            exchange(line, request(ILO, b"X-Forwarded-For: 192.0.2.%d" % number))
+    assert len(app.state.kept) == before
+
+
+def test_who_is_counted_is_told_each_time_how_many_are_left(make: Make) -> None:
+    with serving(make(rate_limit=100)) as port, Wire(port).connect() as line:
+        answers = [exchange(line, request(ILO))[0] for _ in range(WARM + 3)]
+    left = [int(re.search(rb"\r\nratelimit: \"default\";r=(\d+)", answer)[1]) for answer in answers]  # type: ignore[index]
+    assert left == [99 - number for number in range(WARM + 3)]
+
+
+def test_it_leaves_the_same_line_in_the_log_and_is_counted(
+    port: int, registry: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def counted() -> float:
+        text = registry.get("/metrics").text
+        wanted = 'concord_http_requests_total{method="GET",route="/v1/organizations/{organization_id}",status="200"} '
+        return float(next((each for each in text.splitlines() if each.startswith(wanted)), "0 0").rsplit(" ", 1)[1])
+
+    caplog.set_level(logging.INFO, "concord.access")
+    with Wire(port).connect() as line:
+        exchange(line, request(ILO))
+        before = counted()
+        for _ in range(WARM):
+            exchange(line, request(ILO))
+        assert counted() == before + WARM
+    said = ("method", "route", "path", "status", "bytes", "client", "caller")
+    told = [record for record in caplog.records if getattr(record, "path", None) == ILO]
+    assert len(told) == WARM + 1
+    assert len({tuple(getattr(record, name) for name in said) for record in told}) == 1
+    assert all(record.duration_ms >= 0 for record in told)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("form", [logs.TextFormatter, logs.JsonFormatter])
+def test_a_standing_line_is_the_line_that_would_be_written(form: type[logs.LineFormatter]) -> None:
+    fields = {"path": "/100%/%s/é\n", "status": 200, "duration_ms": 0, "bytes": 7}
+    line = logs.Line(0.0, "INFO", "concord.access", "request", fields)
+    written = form()
+    standing = logs.Standing(written, line, "duration_ms")
+    asked = logs.Asked("mine-1", "f" * 32)
+    now = line._replace(created=1_700_000_000.25, fields={**fields, "duration_ms": 1.5}, asked=asked)
+    assert standing.at(1_700_000_000.25, 1.5, asked) == written.line(now)
+
+
+def test_a_server_of_which_the_database_cannot_be_probed_asks_the_application(
+    port: int, seeded: Database, monkeypatch: pytest.MonkeyPatch, app: FastAPI
+) -> None:
+    with Wire(port).connect() as line:
+        for _ in range(WARM):
+            exchange(line, request(ILO))
+        probe = type(app.state.present._probe)
+        unknown = "_look" if hasattr(probe, "_look") else "_understand"
+        if unknown == "_look":
+            monkeypatch.setattr(probe, "_look", lambda _: None)
+        else:
+            monkeypatch.setattr(probe, "_ask", lambda self: self._tell(None))
+        with counting(monkeypatch) as asked:
+            (answer,) = exchange(line, request(ILO))
+    assert asked == [ILO]
+    assert answer.startswith(b"HTTP/1.1 200 ")
