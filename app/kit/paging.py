@@ -19,6 +19,7 @@ from uuid import UUID
 import msgspec
 import sqlalchemy as sa
 
+from app.kit import walks
 from app.kit.db import Transaction
 from app.kit.errors import Malformed
 
@@ -125,7 +126,12 @@ def page(
     place = {} if after is None else {AFTER: after.value, AFTER_ID: after.id}
     if after is None or after.value is not None:
         with_key = _with_key(statement, order, behind=after is not None)
-        rows += tx.execute(with_key.where(*where) if where else with_key, {**place, LIMIT: limit + 1}).all()
+        bounds = {**place, LIMIT: limit + 1}
+        if (on_the_way := walks.along(tx, order.column, where)) is not None:
+            walk = _near(with_key, order, behind=after is not None)
+            rows += tx.execute(walk.where(*on_the_way), bounds).all()
+        if len(rows) <= limit:
+            rows = [*tx.execute(with_key.where(*where) if where else with_key, bounds).all()]
     if order.column.nullable and len(rows) <= limit:
         keyless = _keyless(statement, order, behind=after is not None and after.value is None)
         rows += tx.execute(keyless.where(*where), {**place, LIMIT: limit + 1 - len(rows)}).all()
@@ -142,6 +148,17 @@ def _with_key(statement: sa.Select[Any], order: Order, *, behind: bool) -> sa.Se
     if order.column.nullable:
         made = made.where(order.column.is_not(None))
     return made.where(order.beyond()) if behind else made
+
+
+@lru_cache(1024)
+def _near(statement: sa.Select[Any], order: Order, *, behind: bool) -> sa.Select[Any]:
+    """Of the rows behind the place only so many as a walk may go along; none where there are fewer."""
+    other = order.column.table.alias("along")
+    there = Order(other.c[order.column.name], other.c[order.id.name], order.down)
+    last = sa.select(there.column).order_by(*there.clauses()).limit(1).offset(walks.FAR)
+    last = last.where(there.column.is_not(None), *([there.beyond()] if behind else []))
+    end = last.scalar_subquery()
+    return statement.where(order.column >= end if order.down else order.column <= end)
 
 
 @lru_cache(1024)
