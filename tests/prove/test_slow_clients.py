@@ -47,7 +47,10 @@ def answering(
         with served(server.fresh("seeded"), "--no-seed", log=log) as (_, client):
             yield client.base_url.port or 0, log.read_text
     else:
-        with serving(create_app(Settings(database_url=server.fresh("seeded"))), **HURRIED) as port, caplog.at_level("INFO"):
+        with (
+            serving(create_app(Settings(database_url=server.fresh("seeded"))), **HURRIED) as port,
+            caplog.at_level("INFO"),
+        ):
             yield port, lambda: caplog.text
 
 
