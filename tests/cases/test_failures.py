@@ -148,7 +148,7 @@ def checked_out(database: Database) -> int:
 
 # --- A50: a stop under load ------------------------------------------------------------------------------------------------
 
-GRACE = 10.0
+GRACE = 30.0
 WAITING, WRITERS = 8, 4
 
 

@@ -117,7 +117,7 @@ def holding(database: Database, units: int) -> Iterator[None]:
 
     futures = [database.submit_read(work) for _ in range(units)]
     for _ in range(min(units, 4)):
-        assert begun.acquire(timeout=10)
+        assert begun.acquire(timeout=30)
     try:
         yield
     finally:
