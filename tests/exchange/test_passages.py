@@ -334,7 +334,7 @@ def test_wrapping_the_lines_of_a_paragraph_otherwise_changes_no_passage(words: l
     ],
 )
 def test_reading_takes_time_in_proportion_to_the_length(unit: str) -> None:
-    """Four times the text may take eight times as long; a quadratic reader would need sixteen. (A busy machine is asked again.)"""
+    """Four times the text may take eight times as long; a quadratic reader would need sixteen, each time that it is asked."""
     assert any(_seconds_to_read(unit, 1_000_000) < 8 * _seconds_to_read(unit, 250_000) + 0.2 for _ in range(3))
 
 
