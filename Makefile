@@ -7,6 +7,9 @@ CLIENTS := tests/clients
 # More of them than there are processors: a test that starts a server waits more than it works.
 WORKERS ?= 4
 
+# What is read in Python is kept compiled: the tests start some hundreds of servers.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: serve test containers prove bench lint lock clean
 
 serve: .venv/serve  ## migrate, seed and serve at http://127.0.0.1:8000

@@ -99,7 +99,7 @@ def test_serve_migrates_seeds_answers_and_stops_when_told(server: Server, worker
         assert made.status_code == 201
         assert client.get("/v1/organizations/harbour-office").json() == made.json()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) in (0, -signal.SIGTERM)
+        assert process.wait(30) in (0, -signal.SIGTERM)
 
 
 def test_serve_stops_while_somebody_listens_to_its_changes(server: Server) -> None:
@@ -110,7 +110,7 @@ def test_serve_stops_while_somebody_listens_to_its_changes(server: Server) -> No
     ):
         assert "created" in next(line for line in stream.iter_lines() if line.startswith("event"))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) in (0, -signal.SIGTERM)
+        assert process.wait(30) in (0, -signal.SIGTERM)
 
 
 def test_serve_stops_at_the_keyboard_and_finds_everything_again(server: Server) -> None:
@@ -118,7 +118,7 @@ def test_serve_stops_at_the_keyboard_and_finds_everything_again(server: Server) 
     with served(url) as (process, client):
         made = client.post("/v1/organizations", json={"name": "Harbour office", "kind": "other"})
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) in (0, 130, -signal.SIGINT)
+        assert process.wait(30) in (0, 130, -signal.SIGINT)
     with served(url, "--no-migrate", "--no-seed") as (_, client):
         assert client.get("/v1/organizations/harbour-office").json() == made.json()
 

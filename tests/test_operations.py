@@ -89,7 +89,7 @@ def test_the_page_is_true(server: Server, tmp_path: Path) -> None:
     if server.kind == "postgresql":
         given["PATH"] = f"{_pg_dump(server)}{os.pathsep}{given['PATH']}"
     told = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=given, capture_output=True, text=True, timeout=120, check=False
+        ["bash", "-c", script], cwd=tmp_path, env=given, capture_output=True, text=True, timeout=600, check=False
     )
     assert told.returncode == 0, f"{told.stdout[-2000:]}\n{told.stderr[-2000:]}"
     assert "OECD" in told.stdout

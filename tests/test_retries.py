@@ -58,7 +58,7 @@ def test_a_write_whose_answer_was_lost_with_the_process_is_answered_when_it_is_s
     with served(url, program=("-c", DYING)) as (process, client):
         with pytest.raises(httpx.TransportError):
             post(client)
-        assert process.wait(10) == 9
+        assert process.wait(30) == 9
     with served(url, "--no-migrate", "--no-seed") as (_, client):
         stored = client.get(f"{HOME}/harbour-office")
         answer, again = post(client), post(client)

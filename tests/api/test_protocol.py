@@ -23,7 +23,7 @@ from tests.support import waiting
 from tests.support.wire import AUTHORIZED, JSON, Answer, Wire, chunk
 
 PATIENCE = {"head_seconds": 0.4, "stall_seconds": 0.4, "linger_seconds": 0.3, "beat": 0.05}
-HURRY = 5.0
+HURRY = 20.0
 """Seconds in which everything here must be over, on a slow machine too."""
 KEY = f"Authorization: {AUTHORIZED['Authorization']}\r\n".encode()
 POST = b"POST /v1/organizations HTTP/1.1\r\nHost: 127.0.0.1\r\n" + KEY
@@ -97,12 +97,12 @@ def test_a_body_that_trickles_is_cut_and_writes_nothing(wire: Wire) -> None:
 
 
 def test_a_slow_body_that_keeps_its_pace_is_read(wire: Wire) -> None:
-    body = json.dumps({"name": "Slow but steady", "kind": "other"}).encode().ljust(3000)
+    body = json.dumps({"name": "Slow but steady", "kind": "other"}).encode().ljust(15_000)
     with wire.connect() as connection:
-        connection.sendall(HEAD + b"Connection: close\r\nContent-Length: 3000\r\n\r\n")
-        for start in range(0, 3000, 300):  # 3000 bytes in a second: more than the 500 a second that are asked for
+        connection.sendall(HEAD + b"Connection: close\r\nContent-Length: 15000\r\n\r\n")
+        for start in range(0, 15_000, 1_500):  # in a second: much more than the 500 a second that are asked for
             time.sleep(0.1)
-            connection.sendall(body[start : start + 300])
+            connection.sendall(body[start : start + 1_500])
         assert wire.receive(connection).status == 201
 
 
@@ -196,10 +196,8 @@ def test_r19_too_long_a_body_is_refused_before_it_is_sent(wire: Wire) -> None:
     for headers in ([], [("Expect", "100-continue")]):
         with wire.connect() as connection:
             lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers)
-            began = time.monotonic()
             connection.sendall(HEAD + lines + b"Content-Length: 1048577\r\n\r\n")
-            refused(wire.receive(connection), 413, "body-too-large")
-            assert time.monotonic() - began < 1
+            refused(wire.receive(connection), 413, "body-too-large")  # of who waits for the body it is 408
 
 
 def test_what_follows_a_refused_body_is_no_request(wire: Wire) -> None:

@@ -37,7 +37,7 @@ def at_once(number: int, work: Callable[[int], T]) -> list[T]:
     barrier = threading.Barrier(number)
 
     def begin(n: int) -> T:
-        barrier.wait(timeout=10)
+        barrier.wait(timeout=30)
         return work(n)
 
     with ThreadPoolExecutor(number) as threads:

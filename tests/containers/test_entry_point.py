@@ -59,7 +59,7 @@ def await_health(process: subprocess.Popen[str], layout: Layout) -> None:
 def stop(process: subprocess.Popen[str]) -> str:
     """What it said until it ended of SIGTERM."""
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=15)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode in (0, -signal.SIGTERM)
     return said
 

@@ -100,7 +100,12 @@ def _own(resource: Resource[Any], values: Mapping[str, Any]) -> Json:
 
 
 @every_noun
-@settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(
+    max_examples=50,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 @given(data=st.data())
 def test_a_row_that_is_read_again_is_the_same_record(resource: Resource[Any], data: st.DataObject) -> None:
     drawn = data.draw(_objects(resource.write))

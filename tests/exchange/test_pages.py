@@ -84,10 +84,10 @@ def test_what_is_not_utf8_or_too_long_is_refused_in_words(data: bytes) -> None:
     ids=lambda html: html[:7],
 )  # fmt: skip
 def test_broken_and_deep_nesting_costs_no_more_than_its_length(html: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with suppress(DocumentError):
         read(html)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @given(st.text(max_size=300))

@@ -206,11 +206,11 @@ def test_any_text_is_cleaned_or_refused_and_a_clean_one_stays(text: str, lines: 
 
 def test_a_heap_of_combining_marks_is_refused_before_it_costs_time() -> None:
     heap = "a" + "\u0301\u0323" * 500_000
-    start = time.perf_counter()
+    start = time.process_time()
     assert code(heap) == "combining_marks"
     assert code(heap, lines=True) == "combining_marks"
     assert code("x" * 100 + "e" + "\u0323" * 31) == "combining_marks"
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_as_many_marks_as_any_language_needs_are_kept() -> None:

@@ -30,6 +30,8 @@ from tests.support.proofs import Proof
 from tests.test_cli import served, until
 
 GRACE = 10.0
+PATIENCE = 60.0
+"""So long is waited: a machine that does other things as well may take longer for all that is no bound here."""
 STREAM = {"Accept": "text/event-stream"}
 CLIENTS = 4
 
@@ -74,11 +76,11 @@ def stopped_under_load(
         until(lambda: len(answered) > enough and listens.is_set())
         begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(GRACE) == 0
+        assert process.wait(PATIENCE) == 0
         seconds = time.monotonic() - begin
         over.set()
-        assert listener.result(GRACE) > 0
-        return sum((each.result(GRACE) for each in loads), Counter[str]()), seconds
+        assert listener.result(PATIENCE) > 0
+        return sum((each.result(PATIENCE) for each in loads), Counter[str]()), seconds
 
 
 @contextmanager
@@ -94,7 +96,7 @@ def killed_on_failure(process: subprocess.Popen[bytes]) -> Iterator[None]:
 def load(client: httpx.Client, name: str, over: threading.Event, answered: list[str]) -> Counter[str]:
     """One write after the other, on a connection that is kept; the ids of those that were answered."""
     received = Counter[str]()
-    with httpx.Client(base_url=client.base_url, headers=client.headers, timeout=GRACE) as own:
+    with httpx.Client(base_url=client.base_url, headers=client.headers, timeout=PATIENCE) as own:
         for n in range(100_000):
             if over.is_set():
                 break
@@ -126,7 +128,7 @@ def listened_to_the_end(client: httpx.Client, begun: threading.Event) -> int:
 def test_a_stream_ends_at_once_and_goes_on_behind_its_last_event(server: Server) -> None:
     url = server.fresh("seeded")
     with (
-        served(url, "--no-seed") as (process, client),
+        served(url, "--no-seed", grace_seconds="60") as (process, client),
         client.stream("GET", "/v1/changes?after=208", headers=STREAM) as stream,
     ):
         lines = stream.iter_lines()
@@ -134,8 +136,8 @@ def test_a_stream_ends_at_once_and_goes_on_behind_its_last_event(server: Server)
         begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert [line for line in lines if line.startswith("id:")] == []
-        assert process.wait(GRACE) == 0
-        assert time.monotonic() - begin < 6  # and not the whole of the grace period
+        assert process.wait(PATIENCE) == 0
+        assert time.monotonic() - begin < 30  # and not the whole of the grace period
     with served(url, "--no-seed") as (_, client):
         client.post("/v1/organizations", json={"name": "Next", "kind": "other"})
         resumed = STREAM | {"Last-Event-ID": last.removeprefix("id: ")}
@@ -145,7 +147,7 @@ def test_a_stream_ends_at_once_and_goes_on_behind_its_last_event(server: Server)
 
 def test_an_export_that_is_under_way_is_sent_to_its_end(server: Server) -> None:
     with served(server.fresh("seeded"), "--no-seed") as (process, client):
-        with socket.create_connection(("127.0.0.1", client.base_url.port or 80), timeout=GRACE) as slow:
+        with socket.create_connection(("127.0.0.1", client.base_url.port or 80), timeout=PATIENCE) as slow:
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             slow.sendall(b"GET /v1/export HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             received = slow.recv(1000)
@@ -154,27 +156,27 @@ def test_an_export_that_is_under_way_is_sent_to_its_end(server: Server) -> None:
             while piece := slow.recv(65536):
                 received += piece
         assert received.endswith(b"\r\n0\r\n\r\n")
-        assert process.wait(GRACE) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_a_second_signal_and_one_before_the_first_request_end_it_as_well(server: Server) -> None:
     with served(server.fresh("seeded"), "--no-seed") as (process, _):
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(GRACE) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_a_request_that_does_not_end_is_given_up_after_the_grace_period(server: Server) -> None:
     head = b"POST /v1/organizations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
     with (
         served(server.fresh("seeded"), "--no-seed", grace_seconds="1") as (process, client),
-        socket.create_connection(("127.0.0.1", client.base_url.port or 80), timeout=GRACE) as half,
+        socket.create_connection(("127.0.0.1", client.base_url.port or 80), timeout=PATIENCE) as half,
     ):
         half.sendall(head)
         client.get("/livez")
         begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(GRACE) == 0
+        assert process.wait(PATIENCE) == 0
         assert 0.5 < time.monotonic() - begin < 8
 
 
@@ -189,9 +191,9 @@ def test_a_database_that_hangs_does_not_keep_the_process(server: Server) -> None
         until(lambda: b"work_waiting 0" in client.get("/metrics").content)  # begun
         begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(GRACE) == 1
+        assert process.wait(PATIENCE) == 1
         assert time.monotonic() - begin < 8
-        assert waiting.result(GRACE).status_code == 500
+        assert waiting.result(PATIENCE).status_code == 500
 
 
 @contextmanager

@@ -158,7 +158,7 @@ def failing(process: int, fault: str, log: Path) -> Iterator[None]:
         yield
     finally:
         tracer.send_signal(signal.SIGINT)  # lets go of the server, which goes on
-        tracer.wait(10)
+        tracer.wait(30)
 
 
 def injected(log: Path) -> int:
@@ -185,7 +185,7 @@ def test_a_disk_that_fails_now_and_then_is_told_to_the_writer_and_harms_no_other
         with books.written(port), failing(process.pid, FAULTS[about], last):
             until(lambda: injected(last) > 0)
             kill(process.pid)  # between a write that the disk did not confirm and the next one
-            process.wait(10)
+            process.wait(30)
         books.examine()
     proof.count(f"faults: {about}", injected(log), at_least=faults)
     proof.count(f"writes refused or in doubt after {about}", len(books.refused) + books.cut, at_least=1)

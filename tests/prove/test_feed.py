@@ -174,7 +174,7 @@ def test_every_follower_sees_every_change_once_and_in_order(server: Server, proo
     """Eight writers, two of them with transactions that take their time; three clients that ask for pages and three that
     listen. The server is stopped and started again meanwhile, and the followers begin anew with nothing but the last number
     that they have."""
-    changes, restarts = proof.rounds(150, 10_000), proof.rounds(1, 5)
+    changes, restarts = proof.rounds(60, 10_000), proof.rounds(1, 5)
     port = free_port()
     workers = str(proof.rounds(1, 2))
     feed = Feed(server.fresh("empty"), port)

@@ -23,6 +23,8 @@ from tests.support.proofs import Proof
 from tests.test_cli import served
 
 WORKERS, RECORDS, WRITERS, READERS = 3, 4, 2, 4
+LATE = 60
+"""Seconds more in which something must have happened."""
 
 
 # --- after a write nobody gets what was before it ----------------------------------------------------------------------
@@ -32,25 +34,33 @@ WORKERS, RECORDS, WRITERS, READERS = 3, 4, 2, 4
 class Ledger:
     """The version of each record that somebody has been told of. (A dictionary's get and set are each one step.)"""
 
-    told: dict[str, int] = field(default_factory=dict)
+    told: dict[str, int]
+    seconds: int
+    began: float = field(default_factory=time.monotonic)
     reads: int = 0
     writes: int = 0
     stale: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def is_over(self) -> bool:
+        """After so many seconds; on a machine that does other things as well, not before there is something to go by."""
+        passed = time.monotonic() - self.began
+        enough = self.writes >= self.seconds and self.reads >= 10 * self.seconds
+        return passed >= self.seconds + (0 if enough else LATE)
+
 
 @pytest.mark.proves("freshness")
 def test_once_a_write_is_acknowledged_no_later_read_of_any_worker_is_older(server: Server, proof: Proof) -> None:
-    seconds = proof.rounds(3, 60)
+    seconds = proof.rounds(2, 60)
     with served(server.fresh("empty"), "--no-seed", "--workers", str(WORKERS)) as (_, client):
-        ledger = Ledger({f"record-{n}": made(client, f"record-{n}") for n in range(RECORDS)})
-        over = time.monotonic() + seconds
+        ledger = Ledger({f"record-{n}": made(client, f"record-{n}") for n in range(RECORDS)}, seconds)
         base = str(client.base_url)
         with ThreadPoolExecutor(WRITERS + READERS) as threads:
-            running = [threads.submit(write_on, base, ledger, n, over) for n in range(WRITERS)]
-            running += [threads.submit(read_on, base, ledger, n, over) for n in range(READERS)]
+            running = [threads.submit(write_on, base, ledger, n) for n in range(WRITERS)]
+            running += [threads.submit(read_on, base, ledger, n) for n in range(READERS)]
             for each in running:
-                each.result(seconds + 60)
+                each.result(seconds + 2 * LATE)
     assert not ledger.stale, ledger.stale[:3]
     proof.count("acknowledged writes", ledger.writes, at_least=seconds)
     proof.count("reads meanwhile, of three workers", ledger.reads, at_least=10 * seconds)
@@ -64,11 +74,11 @@ def made(client: httpx.Client, slug: str) -> int:
     return version
 
 
-def write_on(base: str, ledger: Ledger, number: int, over: float) -> None:
+def write_on(base: str, ledger: Ledger, number: int) -> None:
     """Each writer has records of its own, so it knows the version of the next write; each write may reach another worker."""
     mine = itertools.cycle([slug for n, slug in enumerate(sorted(ledger.told)) if n % WRITERS == number])
     drawn = random.Random(number)  # noqa: S311
-    while time.monotonic() < over:
+    while not ledger.is_over:
         slug = next(mine)
         with authorized(httpx.URL(base).port or 80) as client:  # a new connection: a worker that the system chooses
             answer = client.patch(
@@ -82,10 +92,10 @@ def write_on(base: str, ledger: Ledger, number: int, over: float) -> None:
         time.sleep(drawn.uniform(0, 0.02))  # time for answers to be kept
 
 
-def read_on(base: str, ledger: Ledger, number: int, over: float) -> None:
+def read_on(base: str, ledger: Ledger, number: int) -> None:
     drawn = random.Random(100 + number)  # noqa: S311
     clients = [httpx.Client(base_url=base, timeout=30) for _ in range(2 * WORKERS)]  # kept open: of several workers
-    while time.monotonic() < over:
+    while not ledger.is_over:
         client, slug = drawn.choice(clients), f"record-{drawn.randrange(RECORDS)}"
         if drawn.random() < 0.5:
             least = {slug: ledger.told[slug]}
@@ -133,7 +143,7 @@ def twins(server: Server) -> Iterator[tuple[httpx.Client, httpx.Client, FastAPI]
 @pytest.mark.proves("freshness")
 def test_a_server_that_keeps_answers_says_byte_for_byte_what_another_says(server: Server, proof: Proof) -> None:
     drawn = random.Random(6)  # noqa: S311
-    rounds, compared = proof.rounds(400, 20_000), 0
+    rounds, compared = proof.rounds(200, 20_000), 0
     tags: list[str] = ['"s1"', '"v1"', "*", "nonsense"]
     recent = [question(drawn, tags)]
     with twins(server) as (keeps, plain, app):

@@ -19,6 +19,7 @@ from app.api.v1 import RESOURCES
 from tests.prove.callers import Caller, Served
 from tests.support.builders import NOUNS
 from tests.support.proofs import Proof
+from tests.support.waiting import until
 
 Json = dict[str, Any]
 SORTS = {resource.plural: tuple(resource.sorts) for resource in RESOURCES}
@@ -131,10 +132,10 @@ def writing(port: int, noun: str, edited: list[str], moved: list[str]) -> Iterat
     stop = threading.Event()
     with ThreadPoolExecutor(WRITERS) as threads:
         try:
-            yield [
-                threads.submit(Writer(port, noun, n, (edited[n::WRITERS], moved[n::WRITERS])).run, stop)
-                for n in range(WRITERS)
-            ]
+            writers = [Writer(port, noun, n, (edited[n::WRITERS], moved[n::WRITERS])) for n in range(WRITERS)]
+            running = [threads.submit(writer.run, stop) for writer in writers]
+            until(lambda: any(writer.writes for writer in writers) or any(each.done() for each in running))
+            yield running
         finally:
             stop.set()
 

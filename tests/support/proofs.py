@@ -18,6 +18,8 @@ import pytest
 
 FIGURE = "figure"
 """Under which name a report of pytest carries one."""
+STANDSTILL = {"s": 10.0, "ms": 10_000.0}
+"""For so long a machine that is busy with other things may let a test wait, however little the test has to do."""
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
@@ -67,10 +69,13 @@ class Proof:
         self, about: str, value: float, unit: str, *, at_most: float | None = None, at_least: float | None = None
     ) -> None:
         """Write down something measured. Machines are noisy, and in `make test` others use this one as well: there ten times as
-        bad will do, so that only what has gone wrong altogether fails. `make prove` shows whether the bound holds."""
-        slack = 1.0 if self.full else 10.0
+        bad will do, and some seconds that everything stood still, so that only what has gone wrong altogether fails. With
+        `make prove` the bound itself has to hold."""
+        slack, pause = (1.0, 0.0) if self.full else (10.0, STANDSTILL.get(unit, 0.0))
         figure = self._note(about, value, unit, at_most, at_least)
-        lenient = (at_most is None or value <= at_most * slack) and (at_least is None or value >= at_least / slack)
+        lenient = (at_most is None or value <= at_most * slack + pause) and (
+            at_least is None or value >= at_least / slack
+        )
         assert lenient, f"{about}: {value:g} {unit}, bound {figure.at_most or figure.at_least}"
 
     def _note(self, about: str, value: float, unit: str, at_most: float | None, at_least: float | None) -> Figure:

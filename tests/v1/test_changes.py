@@ -124,7 +124,7 @@ def test_many_writers_leave_no_gap_and_no_repeat_to_those_who_follow(client: htt
 
     with ThreadPoolExecutor(WRITERS + 2) as threads:
         listener = threads.submit(listen)
-        assert ready.wait(10)
+        assert ready.wait(30)
         reader = threads.submit(pages, client, 0, total)
         list(threads.map(write, range(WRITERS)))
         followed = reader.result(30)
