@@ -22,7 +22,7 @@ containers: .venv/test  ## build the image without an engine, and run it; as roo
 	$(BIN)/python -m pytest -m image tests/containers
 
 prove: .venv/test .venv/node  ## every proof in full, and what it counted and timed into docs/reliability.md: an hour or more
-	$(BIN)/python -m pytest -m proves --prove --figures docs/reliability.md $(PROVE)
+	$(BIN)/python -m pytest -m proves --prove --figures=docs/reliability.md $(PROVE)
 
 bench: .venv/test  ## what answers cost, and how that grows; e.g. make bench BENCH='--sizes 1000,100000,1000000 --cache ../registries'
 	$(BIN)/python -m tests.benchmarks $(BENCH)
