@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
@@ -602,6 +602,19 @@ class _RolledBack(Exception):
     """SQLite has undone the whole transaction, and not the savepoint alone."""
 
 
+ALONE = object()
+"""Instead of a result: this task is done again, in a transaction of its own."""
+
+
+class _Spoilt(Exception):
+    """A task has failed, and what it wrote before is in the transaction that it shares with others."""
+
+
+def changes(connection: Connection) -> int:
+    """How many rows SQLite has written for this connection."""
+    return int(cast(Any, connection.connection.dbapi_connection).total_changes)
+
+
 def is_open(connection: Connection) -> bool:
     """Whether SQLite still is in the transaction. When the disk is full or fails it rolls all of it back by itself; a
     savepoint that came after would begin another one, and what was answered before would be lost."""
@@ -612,8 +625,10 @@ class Writer:
     """The one thread of a process that writes to SQLite.
 
     SQLite lets one writer in at a time and is unfair about who is next, so a queue decides. Writes that wait together
-    share one commit (one fsync), each inside a savepoint of its own, so one that fails takes no other with it. Nobody
-    is answered before the commit; should it fail, each task runs again in a transaction of its own.
+    share one commit (one fsync). One that fails takes no other with it: most have written nothing by then; where one has,
+    they all begin again, each inside a savepoint of its own. (Savepoints from the first would cost everybody a third: at each
+    the index of search writes out what it holds.) Nobody is answered before the commit; should it fail, each task runs again in
+    a transaction of its own.
     """
 
     MOST = 64
@@ -697,28 +712,38 @@ class Writer:
             result = self._database.write(task.work, task.author, dry_run=task.dry_run)
             task.future.set_result(result)
 
-    def _together(self, tasks: list[_Task]) -> None:
-        outcomes: list[tuple[_Task, Any]] = []
-        alone: list[_Task] = []
+    def _together(self, tasks: list[_Task], *, apart: bool = False) -> None:
         try:
             with self._database.primary.writing() as connection:
-                for task in tasks:
-                    try:
-                        outcomes.append((task, self._in_savepoint(connection, task)))
-                    except BaseException:  # its own transaction will tell passing from lasting, and answer
-                        alone.append(task)
-                    if not is_open(connection):
-                        raise _RolledBack
+                outcomes = [(task, self._outcome(connection, task, apart=apart)) for task in tasks]
+        except _Spoilt:
+            self._together(tasks, apart=True)
+            return
         except (exc.DBAPIError, exc.TimeoutError, _RolledBack):  # nobody's work is there
-            outcomes, alone = [], tasks
-        for task, result in outcomes:
-            task.future.set_result(result)
-        for task in alone:
-            self._alone(task)
+            outcomes = [(task, ALONE) for task in tasks]
+        for task, result in sorted(outcomes, key=lambda outcome: outcome[1] is ALONE):
+            if result is ALONE:
+                self._alone(task)
+            else:
+                task.future.set_result(result)
 
-    def _in_savepoint(self, connection: Connection, task: _Task) -> Any:
+    def _outcome(self, connection: Connection, task: _Task, *, apart: bool) -> Any:
+        """What the task returns, or ALONE: it fails, and its own transaction will tell passing from lasting, and answer."""
+        before = changes(connection)
         try:
-            with connection.begin_nested():
+            result = self._work(connection, task, apart=apart or task.dry_run)
+        except BaseException:
+            result = ALONE
+        if not is_open(connection):
+            raise _RolledBack
+        if result is ALONE and not apart and changes(connection) != before:
+            raise _Spoilt
+        return result
+
+    def _work(self, connection: Connection, task: _Task, *, apart: bool) -> Any:
+        """What the task returns. `apart`: in a savepoint, so that nothing stays of it if it fails."""
+        try:
+            with connection.begin_nested() if apart else nullcontext():
                 return self._database.run(connection, task.work, task.author, dry_run=task.dry_run)
         except DryRun as rehearsal:
             return rehearsal.result

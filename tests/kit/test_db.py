@@ -636,6 +636,31 @@ def test_a_work_that_fails_takes_no_other_with_it(database: Database, fail: Work
 
 
 @on_sqlite
+@pytest.mark.parametrize(("wrote", "times"), [([], [1] * 5), ([organization("Never")], [2, 2, 2, 1, 1])])
+def test_who_fails_before_writing_anything_makes_nobody_begin_again(
+    database: Database, wrote: list[Work], times: list[int]
+) -> None:
+    begun: list[int] = []
+
+    def counted(n: int) -> Work:
+        def work(tx: Transaction) -> None:
+            begun.append(n)
+            for write in wrote if n == 3 else [organization(f"Body {n}")]:
+                write(tx)
+            if n == 3:
+                raise Conflict("No.")
+
+        return work
+
+    with busy(database):
+        futures = [database.submit_write(counted(n), TESTER) for n in range(6)]
+    assert [n for n, future in enumerate(futures) if future.exception(LONG)] == [3]
+    assert [begun.count(n) for n in range(6) if n != 3] == times
+    assert names(database) == {"First", *(f"Body {n}" for n in range(6) if n != 3)}
+    assert database.read(numbers) == list(range(1, 7))
+
+
+@on_sqlite
 def test_a_dry_run_among_writes_that_wait_together_leaves_nothing(database: Database) -> None:
     with busy(database):
         futures = [database.submit_write(organization(f"Body {n}"), TESTER, dry_run=n % 2 == 0) for n in range(10)]
