@@ -24,6 +24,8 @@ import psycopg
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 from sqlalchemy.engine import make_url
 
 from app.api import protocol
@@ -43,6 +45,11 @@ from tests.support.proofs import Proof
 from tests.support.wire import AUTHORIZED, KEY, UNTRUSTING
 
 TESTER = Author("tester")
+# The same examples each time; how long one takes is the machine's doing, which does other things as well.
+examples.register_profile(
+    "steady", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+examples.load_profile("steady")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

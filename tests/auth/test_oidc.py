@@ -178,7 +178,9 @@ def test_a_token_with_anything_wrong_opens_nothing(
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_whatever_comes_instead_of_a_part_is_only_refused(issuer: LocalIssuer, data: st.DataObject) -> None:
     json_like = st.recursive(st.none() | st.floats() | st.text(max_size=9), lambda inner: st.dictionaries(NAMES, inner))
     part = st.text("abcXYZ019_-.", max_size=80) | st.binary(max_size=40).map(_base64) | json_like.map(_part)

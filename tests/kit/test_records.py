@@ -153,7 +153,12 @@ STEPS = st.lists(
 _EXAMPLES = itertools.count(1)
 
 
-@settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(steps=STEPS)
 def test_the_registry_does_what_a_dictionary_would(database: Database, steps: list[tuple[Any, ...]]) -> None:
     model, ours = Model(), f"x{next(_EXAMPLES)} "

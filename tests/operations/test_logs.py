@@ -184,7 +184,8 @@ def with_crashes(app: FastAPI) -> None:
 
 @contextmanager
 def heard(form: str) -> Iterator[io.StringIO]:
-    """What is logged inside, as the server would write it."""
+    """What is logged of the request that is made inside, as the server would write it: with its line, which may come behind its
+    answer."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(logs.configuration(form, "info")["formatters"]["line"]["()"]())
@@ -197,6 +198,7 @@ def heard(form: str) -> Iterator[io.StringIO]:
     logging.getLogger("uvicorn.error").setLevel("INFO")
     try:
         yield written
+        until(lambda: "concord.access" in written.getvalue())
     finally:
         for each, (level, propagate) in zip(loggers, before, strict=True):
             each.removeHandler(handler)

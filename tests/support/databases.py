@@ -50,15 +50,28 @@ def clear(engine: sa.Engine) -> int:
         return int(connection.exec_driver_sql("UPDATE clock SET seq = seq + 1 RETURNING seq").scalar_one())
 
 
+EMPTY = (
+    "SET LOCAL session_replication_role = replica",  # no foreign key asks for an order of deletes
+    """
+    DO $$
+    DECLARE name text;
+    BEGIN
+        FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema()
+                    AND tablename NOT IN ('alembic_version', 'api_key', 'clock')
+        LOOP
+            EXECUTE 'DELETE FROM ' || quote_ident(name);
+        END LOOP;
+    END $$
+    """,
+    "UPDATE clock SET seq = 0",
+)
+
+
 def empty(engine: sa.Engine) -> None:
-    """As it was after its migrations, whatever tables these have made. No foreign key asks for an order of deletes."""
+    """A PostgreSQL as it was after its migrations, whatever tables these have made."""
     with engine.begin() as connection:
-        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-        for table in sa.inspect(connection).get_table_names():
-            if table == "clock":
-                connection.exec_driver_sql("UPDATE clock SET seq = 0")
-            elif table not in ("alembic_version", "api_key"):
-                connection.exec_driver_sql(f'DELETE FROM "{table}"')  # noqa: S608  # a name from the catalogue
+        for statement in EMPTY:
+            connection.exec_driver_sql(statement)
 
 
 def _empty_file(engine: sa.Engine) -> None:
