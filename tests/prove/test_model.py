@@ -574,7 +574,12 @@ class Machine(RuleBasedStateMachine):
             return
         older = versions[1].fields if versions[1] else {}
         newer = versions[0].fields
-        differing = {name for name in newer if newer[name] != older.get(name) and (newer[name] or older.get(name))}
+        nothing = (None, [], {})
+        differing = {
+            name
+            for name in newer
+            if newer[name] != older.get(name) and not (newer[name] in nothing and older.get(name) in nothing)
+        }
         for answer in diff:
             assert {change["pointer"].split("/")[1] for change in answer.json()["changes"]} == differing
 
