@@ -4,7 +4,7 @@ statement on SQLite. Values are turned into the database's by the column types, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 
 import psycopg
@@ -14,41 +14,58 @@ from sqlalchemy import exc
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import Connection, Dialect
 
-from app.kit.db import Transaction
+from app.kit.db import Transaction, UtcDateTime
 
-Turn = tuple[int, Callable[[Any], Any]]
-"""The place of a column, and what turns its values into the database's."""
+Turn = Callable[[Sequence[Any]], Sequence[Any]]
+"""Turns the values of a column into the database's."""
 
 
 def insert(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rows, each with the same columns in the same order. Raises what any statement raises."""
     if rows:
-        fill(tx, table, tuple(rows[0]), [list(row.values()) for row in rows])
+        fill(tx, table, tuple(rows[0]), [row.values() for row in rows])
 
 
-def fill(tx: Transaction, table: sa.Table, columns: tuple[str, ...], rows: Iterable[list[Any]]) -> None:
-    """The same with the values alone. (The lists are changed.)"""
+def fill(tx: Transaction, table: sa.Table, columns: tuple[str, ...], rows: Sequence[Iterable[Any]]) -> None:
+    """The same with the values alone."""
+    if not rows:
+        return
     connection = tx.connection
-    turns = _turns(connection.dialect, table, columns)
-    turned = [_turned(row, turns) for row in rows]
+    turned = list(_turned(rows, _turns(connection.dialect, table, columns)))
     if isinstance(connection.dialect, SQLiteDialect_pysqlite):
-        if turned:
-            connection.exec_driver_sql(_statement(table, columns), turned)
+        connection.exec_driver_sql(_statement(table, columns), turned)
     else:
         _copy(connection, table, columns, turned)
 
 
-def _turned(row: list[Any], turns: Sequence[Turn]) -> tuple[Any, ...]:
-    for place, turn in turns:
-        row[place] = turn(row[place])
-    return tuple(row)
+def _turned(rows: Sequence[Iterable[Any]], turns: Mapping[int, Turn]) -> Iterable[Sequence[Any]]:
+    """The rows as the database wants them. Column by column: most values of one are the same few."""
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    for place, turn in turns.items():
+        columns[place] = turn(columns[place])
+    return zip(*columns, strict=True)
 
 
 @lru_cache(maxsize=256)
-def _turns(dialect: Dialect, table: sa.Table, columns: tuple[str, ...]) -> list[Turn]:
-    kinds = [table.c[name].type.dialect_impl(dialect) for name in columns]
-    found = [(place, kind.bind_processor(dialect)) for place, kind in enumerate(kinds)]
-    return [(place, turn) for place, turn in found if turn is not None]
+def _turns(dialect: Dialect, table: sa.Table, columns: tuple[str, ...]) -> dict[int, Turn]:
+    """By the place of a column, what turns it; those that are left as they are have none."""
+    kinds = [table.c[name].type for name in columns]
+    found = ((place, kind, kind.dialect_impl(dialect).bind_processor(dialect)) for place, kind in enumerate(kinds))
+    return {place: _turn(kind, turn) for place, kind, turn in found if turn is not None}
+
+
+def _turn(kind: sa.types.TypeEngine[Any], turn: Callable[[Any], Any]) -> Turn:
+    if isinstance(kind, _OF_FEW_VALUES):
+        return partial(_of_few, turn)
+    return lambda column: [turn(value) for value in column]
+
+
+_OF_FEW_VALUES = (sa.Date, sa.Enum, UtcDateTime)
+
+
+def _of_few(turn: Callable[[Any], Any], column: Sequence[Any]) -> Sequence[Any]:
+    known = {value: turn(value) for value in set(column)}
+    return [known[value] for value in column]
 
 
 @lru_cache(maxsize=256)

@@ -23,6 +23,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit import inserts, words
+from app.kit.among import among
 from app.kit.db import Base, Key, Transaction, table_of
 from app.kit.words import Question
 
@@ -174,8 +175,8 @@ def store(tx: Transaction, entries: Iterable[Entry]) -> None:
     forget(tx, [entry.record for entry in last.values() if not entry.fresh])
     rows = chain.from_iterable(map(_rows, last.values()))
     while part := sorted(islice(rows, 1000), key=_by_number):  # all of them would be more than the records themselves
-        tx.execute(_INSERT_TEXT, [row for row, _ in part])
-        tx.execute(_INSERT_WORDS, [{"rowid": row["id"], "words": found} for row, found in part])
+        tx.execute(_INSERT_TEXT, [dict(zip(_COLUMNS, row, strict=True)) for row, _ in part])
+        tx.execute(_INSERT_WORDS, [{"rowid": row[0], "words": found} for row, found in part])
 
 
 _INSERT_TEXT, _INSERT_WORDS = sa.insert(TEXT), sa.insert(INDEX)
@@ -184,14 +185,18 @@ _INSERT_TEXT, _INSERT_WORDS = sa.insert(TEXT), sa.insert(INDEX)
 def enter(tx: Transaction, entries: Iterable[Entry]) -> None:
     """Let new records be found, very many at once."""
     rows = sorted(chain.from_iterable(map(_rows, entries)), key=_by_number)
-    inserts.insert(tx, TEXT, [row for row, _ in rows])
-    inserts.fill(tx, INDEX, ("rowid", "words"), [[row["id"], found] for row, found in rows])
+    inserts.fill(tx, TEXT, _COLUMNS, [row for row, _ in rows])
+    inserts.fill(tx, INDEX, ("rowid", "words"), [(row[0], found) for row, found in rows])
 
 
-def _by_number(row: tuple[dict[str, Any], list[str]]) -> int:
+_Row = tuple[int, str, UUID, str | None]
+_COLUMNS = ("id", "noun", "record_id", "key")
+
+
+def _by_number(row: tuple[_Row, list[str]]) -> int:
     """Rows are stored in the order of their numbers: FTS5 writes out all that it holds in memory whenever a number is less than
     the one before, and merging so many small pieces would take half of an import."""
-    return int(row[0]["id"])
+    return row[0][0]
 
 
 def forget(tx: Transaction, ids: Sequence[UUID]) -> None:
@@ -207,7 +212,7 @@ def forget(tx: Transaction, ids: Sequence[UUID]) -> None:
 _OF_RECORDS = sa.select(TEXT.c.id).where(TEXT.c.record_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)))
 
 
-def _rows(entry: Entry) -> Iterator[tuple[dict[str, Any], list[str]]]:
+def _rows(entry: Entry) -> Iterator[tuple[_Row, list[str]]]:
     noun = _token(entry.noun)
     parts = [(text.rank, words.words(text.value), words.marks(text.value)) for text in entry.texts]
     named = [part for part in parts if part[0] is not Rank.prose][:_PLACES]
@@ -221,9 +226,8 @@ def _rows(entry: Entry) -> Iterator[tuple[dict[str, Any], list[str]]]:
         yield _row(entry, Rank.prose, _PLACES, None), [*every, *marks, noun]
 
 
-def _row(entry: Entry, rank: Rank, place: int, key: str | None) -> dict[str, Any]:
-    number = _number(rank, entry.sequence, place)
-    return {"id": number, "noun": entry.noun, "record_id": entry.record, "key": key}
+def _row(entry: Entry, rank: Rank, place: int, key: str | None) -> _Row:
+    return _number(rank, entry.sequence, place), entry.noun, entry.record, key
 
 
 def _number(rank: Rank, sequence: int, place: int) -> int:
@@ -399,9 +403,7 @@ def rank_of(row: Any) -> Rank:
 
 _OF_KEYS = (
     sa.select(*_SHOWN)
-    .where(
-        TEXT.c.key.in_(sa.bindparam("keys", expanding=True, type_=TEXT.c.key.type)), TEXT.c.noun == sa.bindparam("noun")
-    )
+    .where(among(TEXT.c.key, "keys"), TEXT.c.noun == sa.bindparam("noun"))
     .order_by(TEXT.c.id)
 )
 
