@@ -18,8 +18,7 @@ LONGEST = 60
 MARK = "\ue000"
 """Begins the token of a character that is no part of a word. No word holds one: it is of the private use area."""
 _ASCII = re.compile(r"[a-z0-9]+")
-_PLAIN = re.compile("[a-z0-9 ]*")
-_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789 ")  # of these it is known at once that they are no marks
+_OTHERS = re.compile("[^a-z0-9 ]+")
 # Written without blanks: each character is a word of its own, and several of them are a phrase.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _SPACED = 0x20000, 0x3FFFF  # the ideographs beyond the first plane
@@ -66,9 +65,7 @@ def sketch(word: str) -> str:
 def marks(*texts: str) -> list[str]:
     """Once each token of a character in `texts` that is no part of a word."""
     folded = fold("".join(texts))
-    if _PLAIN.fullmatch(folded):
-        return []
-    others = set(folded) - _LETTERS
+    others = set("".join(_OTHERS.findall(folded)))
     return sorted(mark(c) for c in others if not (c.isspace() or _is_letter(c)))
 
 
