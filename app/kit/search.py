@@ -82,10 +82,8 @@ class Tokens(sa.types.TypeDecorator[Sequence[str]]):
     def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> str | None:
         if value is None or dialect.name == "sqlite":
             return None if value is None else " ".join(value)
-        places: dict[str, list[str]] = {}
-        for n, token in enumerate(value, 1):
-            places.setdefault(token, []).append(str(min(n, 16383)))  # the last place that a tsvector knows
-        return " ".join(f"'{token}':{','.join(at[:255])}" for token, at in places.items())
+        # Of a token that stands several times PostgreSQL gathers the places, as many and as far as a tsvector knows.
+        return " ".join([f"'{token}':{n}" for n, token in enumerate(value, 1)])
 
 
 class Phrase(NamedTuple):
