@@ -281,7 +281,8 @@ def _insert(tx: Transaction, resource: Resource[Any], ready: Sequence[_Ready]) -
     inserts.insert(tx, resource.table, [each.row for each in ready])
     for child in resource.plan.children:
         inserts.insert(tx, child.table, [row for each in ready for row in each.items.get(child.name, ())])
-    against = [(each.draft, error) for each in ready if (error := _refusal(tx, resource, each))]
+    asked = ready if resource.rules else ()
+    against = [(each.draft, error) for each in asked if (error := _refusal(tx, resource, each))]
     if against:
         _take_back(tx, resource, [each.draft.id for each in ready])
     return against

@@ -248,8 +248,10 @@ def _refers(planned: Planned) -> bool:
 
 def claim_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
     """The one text under which a record (or an item) claims to be the only one of its kind."""
-    parts = (fold(str(row[column])) if row[column] is not None else "" for column in columns)
-    return "|".join(part.replace("\\", "\\\\").replace("|", "\\|") for part in parts)
+    parts = [fold(str(value)) if (value := row[column]) is not None else "" for column in columns]
+    if any("\\" in part or "|" in part for part in parts):
+        parts = [part.replace("\\", "\\\\").replace("|", "\\|") for part in parts]
+    return "|".join(parts)
 
 
 # --- drawing the plan -----------------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ Texts = Callable[[Mapping[str, Any]], Iterable[Text]]
 CANDIDATES = 200
 """Rows that are looked at, of each way to find some."""
 _KEY_LENGTH = 200
+_PROSE = Rank.prose
 _PLACES = 0xFF
 
 
@@ -212,8 +213,8 @@ _OF_RECORDS = sa.select(TEXT.c.id).where(TEXT.c.record_id.in_(sa.bindparam("ids"
 
 def _rows(entry: Entry) -> Iterator[tuple[_Row, list[str]]]:
     noun = _token(entry.noun)
-    parts = [(text.rank, words.words(text.value), words.marks(text.value)) for text in entry.texts]
-    named = [part for part in parts if part[0] is not Rank.prose][:_PLACES]
+    parts = [(text.rank, *words.apart(text.value)) for text in entry.texts]
+    named = [part for part in parts if part[0] is not _PROSE][:_PLACES]
     for place, (rank, found, marks) in enumerate(named):
         yield _row(entry, rank, place, _key(found)), [*found, *marks, *map(words.sketch, found), noun]
     if len(parts) > 1 or (parts and not named):
@@ -234,7 +235,7 @@ def _number(rank: Rank, sequence: int, place: int) -> int:
 
 def key_of(text: str) -> str:
     """The key of a text: its words as a question that means exactly it would have them."""
-    return _key(words.words(text))
+    return _key(words.apart(text)[0])
 
 
 def _key(found: Sequence[str]) -> str:
