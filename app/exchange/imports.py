@@ -372,7 +372,9 @@ class _Intake:
         for resource in self.stage.nouns.values():
             slugs = bulk.Slugs(self.tx, resource, partial(self.stage.known, resource.plural))
             for unnamed in self.stage.unnamed(resource.plural):
-                bases = [bulk.own_base(resource, base, identifier) if identifier else base for _, base, identifier in unnamed]
+                bases = [
+                    bulk.own_base(resource, base, identifier) if identifier else base for _, base, identifier in unnamed
+                ]
                 self.stage.give(resource.plural, zip((n for n, *_ in unnamed), slugs.free(bases), strict=True))
         names = references.Names(self.tx, self._named, lambda noun, key: bool(self.stage.known(noun, [key])))
         for rows in self.stage.rows("named"):

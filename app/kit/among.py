@@ -69,4 +69,4 @@ def _of_array(element: among, compiler: Any, **options: Any) -> str:
     # Not `= ANY`: a table that was empty when this was planned would be gone through, and each of its rows compared with all.
     column, values = (compiler.process(clause, **options) for clause in element.clauses)
     kind = "uuid" if isinstance(list(element.clauses)[1].type, Ids) else "text"
-    return f"{column} IN (SELECT unnest(CAST({values} AS {kind}[])))"  # noqa: S608
+    return f"{column} IN (SELECT unnest(CAST({values} AS {kind}[])))"

@@ -52,8 +52,8 @@ def create(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) ->
 
 
 class Slugs:
-    """Free slugs for records of a noun that have none, as `records.create` gives them. `but` tells which of some slugs others are
-    going to have."""
+    """Free slugs for records of a noun that have none, as `records.create` gives them. `but` tells which of some slugs others
+    are going to have."""
 
     def __init__(
         self, tx: Transaction, resource: Resource[Any], but: Callable[[Sequence[str]], set[str]] = lambda _: set()
@@ -268,7 +268,11 @@ def _holders(table: sa.Table) -> sa.Select[Any]:
 @cache
 def _holders_of_items(table: sa.Table, parent: sa.Column[Any]) -> sa.Select[Any]:
     claim = parent.table.c.claim
-    return sa.select(claim, table.c.id, table.c.slug).join(parent.table, parent == table.c.id).where(among(claim, "claims"))
+    return (
+        sa.select(claim, table.c.id, table.c.slug)
+        .join(parent.table, parent == table.c.id)
+        .where(among(claim, "claims"))
+    )
 
 
 def _insert(tx: Transaction, resource: Resource[Any], ready: Sequence[_Ready]) -> Refusals:
@@ -289,8 +293,8 @@ def _insert(tx: Transaction, resource: Resource[Any], ready: Sequence[_Ready]) -
 
 
 def _take_back(tx: Transaction, resource: Resource[Any], ids: Sequence[UUID]) -> None:
-    """Delete what was just stored, and give the numbers back. It is seldom, and done by hand: for a savepoint around every group
-    FTS5 would write out all that it holds, each time."""
+    """Delete what was just stored, and give the numbers back. It is seldom, and done by hand: for a savepoint around every
+    group FTS5 would write out all that it holds, each time."""
     for table, owner in [
         *((child.table, child.table.c[child.parent]) for child in resource.plan.children),
         (resource.table, resource.table.c.id),

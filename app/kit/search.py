@@ -400,11 +400,7 @@ def rank_of(row: Any) -> Rank:
     return Rank(row.id >> 60)
 
 
-_OF_KEYS = (
-    sa.select(*_SHOWN)
-    .where(among(TEXT.c.key, "keys"), TEXT.c.noun == sa.bindparam("noun"))
-    .order_by(TEXT.c.id)
-)
+_OF_KEYS = sa.select(*_SHOWN).where(among(TEXT.c.key, "keys"), TEXT.c.noun == sa.bindparam("noun")).order_by(TEXT.c.id)
 
 
 def answers(identifier: sa.ColumnElement[Any], asked: Question, noun: str) -> sa.ColumnElement[bool]:

@@ -68,9 +68,8 @@ def clean(text: str, *, lines: bool = False) -> str:
 
 def clean_line(text: str) -> str:
     """`clean` for a text of one line that must show something."""
-    if text.isascii() and text.isprintable():
-        if shown := text.strip():
-            return shown
+    if text.isascii() and text.isprintable() and (shown := text.strip()):
+        return shown
     text = clean(text)
     if all(character.isspace() or unicodedata.category(character) in _UNSEEN for character in text):
         raise PydanticCustomError("blank", "A text with nothing visible in it is not allowed here")
