@@ -397,7 +397,7 @@ class _Intake:
 
     def _warn(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
         """Say of each new record whose title tells records apart which other has one of its names."""
-        if not resource.claims:
+        if not resource.claims or not self._before:
             return
         keyed = {row.n: references.keys(resource, row.values) for row in rows}
         wanted = {key for several in keyed.values() for key in several}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from functools import cached_property
-from typing import Annotated, Any, Generic, TypeVar, Union
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -317,8 +317,7 @@ def _unwrap(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, list[Any]]:
 # --- the description ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal(Generic[In]):
+class Proposal(NamedTuple, Generic[In]):
     """A write that the rules may still refuse: the record's id, its data, the row about to be stored, the fields in which it
     differs from the record as it was, and whether there was none: then nothing refers to it yet."""
 
