@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice
 from typing import Any
@@ -176,6 +177,7 @@ class _Intake:
         self._new_ids = series(tx.now)
         self._before = tx.sequence()
         self._fields: dict[str, list[str]] = {}
+        self._kept: dict[str, frozenset[str]] = {}  # by noun, the fields that the registry keeps itself
 
     # -- which record a row is --
 
@@ -184,10 +186,12 @@ class _Intake:
         for chunk in _portions(file.rows, CHUNK):
             rows = [each for each in chunk if isinstance(each, Row)]
             self.problems += [each for each in chunk if isinstance(each, Problem)]
+            for resource in {row.resource.plural: row.resource for row in rows}.values():
+                self._insist_on_rights(resource)
             for row in rows:
                 row.n, self.stage.size = self.stage.size, self.stage.size + 1
-                self._insist_on_rights(row.resource)
-                self._try(self._identify, row)
+                if not self._kept[row.resource.plural].isdisjoint(row.values):
+                    self._try(self._identify, row)
             self._find(rows)
             for row in rows:
                 self._try(self._allow, row)
@@ -204,10 +208,12 @@ class _Intake:
             for verb in ("create", "change") if self.wish.mode is not ImportMode.create else ("create",):
                 self.tx.insist_on_right(verb, resource.plural)
             self.stage.nouns[resource.plural] = resource
+            kept = {*COMMON, *resource.computed_fields, *edits.SHOWN_BESIDE, "withdrawn_at"}
+            self._kept[resource.plural] = frozenset(kept)
 
     def _identify(self, row: Row) -> None:
         """Take from the row what the registry keeps itself."""
-        kept = {*COMMON, *row.resource.computed_fields, *edits.SHOWN_BESIDE, "withdrawn_at"}
+        kept = self._kept[row.resource.plural]
         identifier, row.slug = (_given(row, name, fits) for name, fits in (("id", is_id), ("slug", is_slug)))
         row.id = UUID(identifier) if identifier is not None else None
         if row.values.get("withdrawn_at") is not None:
@@ -225,7 +231,9 @@ class _Intake:
     def _derive(self, row: Row) -> None:
         """Note the slug that the title of the row would give it."""
         if row.slug is None and (base := _base(row)):
-            row.base, row.id = base, row.id or next(self._new_ids)
+            row.base = base
+            if is_id(base):  # its slug will then be made of its id
+                row.id = row.id or next(self._new_ids)
 
     def _references(self, row: Row) -> Iterator[tuple[int, str, str, str]]:
         """The references of a row to its own noun, which tell in what order rows are stored; and to any, where other writers
@@ -362,11 +370,13 @@ class _Intake:
     def name(self) -> None:
         """Give every new record its slug, as far as its title tells, and put slugs in the place of names."""
         for resource in self.stage.nouns.values():
-            slugs = bulk.Slugs(self.tx, resource, self.stage.keys(resource.plural))
+            slugs = bulk.Slugs(self.tx, resource, partial(self.stage.known, resource.plural))
             for unnamed in self.stage.unnamed(resource.plural):
-                bases = [bulk.own_base(resource, base, identifier) for _, base, identifier in unnamed]
+                bases = [
+                    bulk.own_base(resource, base, identifier) if identifier else base for _, base, identifier in unnamed
+                ]
                 self.stage.give(resource.plural, zip((n for n, *_ in unnamed), slugs.free(bases), strict=True))
-        names = references.Names(self.tx, self._named, lambda noun, key: key in self.stage.keys(noun))
+        names = references.Names(self.tx, self._named, lambda noun, key: bool(self.stage.known(noun, [key])))
         for rows in self.stage.rows("named"):
             for row in rows:
                 self._try(names.resolve, row)
@@ -387,7 +397,7 @@ class _Intake:
 
     def _warn(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
         """Say of each new record whose title tells records apart which other has one of its names."""
-        if not resource.claims:
+        if not resource.claims or not self._before:
             return
         keyed = {row.n: references.keys(resource, row.values) for row in rows}
         wanted = {key for several in keyed.values() for key in several}
@@ -420,7 +430,7 @@ class _Intake:
         for row in rows:
             self._try(self._validate, row)
         nameless = [row for row in rows if row.good and row.slug is None]
-        slugs = bulk.Slugs(self.tx, resource, self.stage.keys(resource.plural))
+        slugs = bulk.Slugs(self.tx, resource, partial(self.stage.known, resource.plural))
         for row in rows:
             row.id = row.id or next(self._new_ids)
         bases = [bulk.base(resource, resource.titled(row.data), row.id) for row in nameless if row.id]

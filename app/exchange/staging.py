@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from array import array
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -104,11 +104,8 @@ class Stage:
 
     def at(self, places: Sequence[int]) -> list[Row]:
         """The rows at some places, in the order of these."""
-        found: dict[int, Row] = {}
-        for start in range(0, len(places), 500):
-            part = places[start : start + 500]
-            asked = f"SELECT {_ROW} FROM line WHERE n IN ({', '.join('?' * len(part))})"  # noqa: S608
-            found |= {each[0]: self._row(each) for each in self._db.execute(asked, part)}
+        asked = f"SELECT {_ROW} FROM line WHERE n IN (SELECT value FROM json_each(?))"  # noqa: S608
+        found = {each[0]: self._row(each) for each in self._db.execute(asked, (json.dumps(list(places)),))}
         return [found[n] for n in places]
 
     def places(self, where: str, *values: Any) -> array[int]:
@@ -116,15 +113,15 @@ class Stage:
         asked = f"SELECT n FROM line WHERE {where} ORDER BY n"  # noqa: S608
         return array("I", (n for (n,) in self._db.execute(asked, values)))
 
-    def unnamed(self, noun: str) -> Iterator[list[tuple[int, str, UUID]]]:
-        """The rows of a noun that are to get the slug of their title: place, that slug, id."""
+    def unnamed(self, noun: str) -> Iterator[list[tuple[int, str, UUID | None]]]:
+        """The rows of a noun that are to get the slug of their title: place, that slug, id if there is one already."""
         last = -1
         asked = f"""
             SELECT n, base, id FROM line WHERE noun = ? AND slug IS NULL AND base IS NOT NULL AND n > ?
             ORDER BY n LIMIT {CHUNK}"""  # noqa: S608
         while found := self._db.execute(asked, (noun, last)).fetchall():
             last = found[-1][0]
-            yield [(n, base, UUID(text)) for n, base, text in found]
+            yield [(n, base, UUID(text) if text else None) for n, base, text in found]
 
     def give(self, noun: str, slugs: Iterable[tuple[int, str]]) -> None:
         """Give rows their slugs, which no other has."""
@@ -164,9 +161,10 @@ class Stage:
         found = self._db.execute(asked, (noun, key)).fetchone()
         return None if found is None else int(found[0])
 
-    def keys(self, noun: str) -> Container[str]:
-        """The slugs and ids of the rows of a noun."""
-        return _Keys(self, noun)
+    def known(self, noun: str, keys: Sequence[str]) -> set[str]:
+        """Those of some slugs and ids that rows of a noun have."""
+        asked = "SELECT key FROM key WHERE noun = ? AND key IN (SELECT value FROM json_each(?))"
+        return {key for (key,) in self._db.execute(asked, (noun, json.dumps(keys)))}
 
     # -- references --
 
@@ -188,14 +186,6 @@ class Stage:
             SELECT DISTINCT r.key FROM reference r LEFT JOIN key k ON k.noun = r.noun AND k.key = r.key
             WHERE r.noun = ? AND k.n IS NULL ORDER BY r.key"""
         return (key for (key,) in self._db.execute(asked, (noun,)))
-
-
-class _Keys(Container[str]):
-    def __init__(self, stage: Stage, noun: str) -> None:
-        self._stage, self._noun = stage, noun
-
-    def __contains__(self, key: object) -> bool:
-        return self._stage._holder(self._noun, str(key)) is not None
 
 
 def _stored(row: Row) -> tuple[Any, ...]:

@@ -7,8 +7,9 @@ to it; the others are stored. Whether anything then stays is for the caller to s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 
 from app.kit import inserts, records, revisions
+from app.kit.among import among
 from app.kit.db import Transaction
 from app.kit.errors import Conflict, Fault, RegistryError
 from app.kit.resource import Proposal, Resource, Rows, Target, Targets, claim_of
@@ -50,35 +52,42 @@ def create(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) ->
 
 
 class Slugs:
-    """Free slugs for records of a noun that have none, as `records.create` gives them; none of `but`, which others are going to
-    have."""
+    """Free slugs for records of a noun that have none, as `records.create` gives them. `but` tells which of some slugs others
+    are going to have."""
 
-    def __init__(self, tx: Transaction, resource: Resource[Any], but: Container[str] = ()) -> None:
+    def __init__(
+        self, tx: Transaction, resource: Resource[Any], but: Callable[[Sequence[str]], set[str]] = lambda _: set()
+    ) -> None:
         self._tx, self._resource, self._but = tx, resource, but
         self._counted: Counter[str] = Counter()
 
     def free(self, bases: Sequence[str]) -> list[str]:
         """A slug for each, itself if it is free. Given out once, unless `but` forgets it."""
-        taken = self._taken(sorted(set(bases)))
+        taken = self._taken(sorted(set(bases))) if bases else set()
         return [self._numbered(base, taken) for base in bases]
 
     def _taken(self, bases: Sequence[str]) -> set[str]:
-        """Which of `bases` are in use, and the numbered relatives of those that are."""
+        """Which of `bases` are in use or going to be, and the numbered relatives of those that are."""
         column = self._resource.table.c.slug
         found = set(self._resource.reserved) & set(bases)
-        for part in records.portions(bases):
-            found |= set(self._tx.execute(sa.select(column).where(column.in_(part))).scalars())
+        found |= set(self._tx.execute(_known_slugs(column), {"slugs": bases}).scalars())
+        found |= self._but(bases)
         for base in sorted(found):
             found |= records.slugs_like(self._tx, self._resource, base)
         return found
 
     def _numbered(self, base: str, taken: set[str]) -> str:
         slug = base
-        while slug in taken or slug in self._but:
+        while slug in taken or (slug != base and self._but([slug])):
             self._counted[base] += 1
             slug = f"{base}-{self._counted[base] + 1}"
         taken.add(slug)
         return slug
+
+
+@cache
+def _known_slugs(column: sa.Column[Any]) -> sa.Select[Any]:
+    return sa.select(column).where(among(column, "slugs"))
 
 
 def slugs(tx: Transaction, resource: Resource[Any], wanted: Sequence[tuple[str, UUID]]) -> list[str]:
@@ -105,7 +114,7 @@ class _Ready:
 
     draft: Draft
     targets: Targets
-    plain: dict[str, Any]
+    shown: dict[str, Any]
     row: dict[str, Any]
     items: dict[str, list[dict[str, Any]]]
     changed: list[str]
@@ -122,14 +131,9 @@ def _store(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) ->
         refused += unfit
         against = claims.taken()
         if not against:
-            savepoint = tx.connection.begin_nested()
-            _insert(tx, resource, ready)
-            against = [(each.draft, error) for each in ready if (error := _refusal(tx, resource, each))]
-            if against:
-                savepoint.rollback()
-            else:
+            against = _insert(tx, resource, ready)
+            if not against:
                 _note(tx, resource, ready)
-                savepoint.commit()
                 break
         refused += against
         out = {id(draft) for draft, _ in against}
@@ -145,12 +149,14 @@ def _prepare(
     links = [list(resource.plan.links(draft.data)) for draft in drafts]
     known = records.named(tx, [link for several in links for link in several])
     taken = _present(tx, table, drafts)
+    among_themselves = any(link.table is table for several in links for link in several)
     ready: list[_Ready] = []
     refused: Refusals = []
     for draft, wanted in zip(drafts, links, strict=True):
         try:
             _insist_on_new(resource, draft, taken)
-            known.insist(wanted, {})
+            if wanted:
+                known.insist(wanted, {})
             each = _ready(tx, resource, draft, known.found)
             claims.add(each)
         except RegistryError as error:
@@ -158,16 +164,21 @@ def _prepare(
         else:
             ready.append(each)
             taken |= {draft.slug, draft.id}
-            for key in (draft.slug, str(draft.id)):
+            for key in (draft.slug, str(draft.id)) if among_themselves else ():
                 known.found[table.name, key] = Target(draft.id, draft.slug)
     return ready, refused
 
 
 def _present(tx: Transaction, table: sa.Table, drafts: Sequence[Draft]) -> set[Any]:
     """The ids and slugs of `drafts` that records have already."""
-    c = table.c
-    there = sa.or_(c.slug.in_([draft.slug for draft in drafts]), c.id.in_([draft.id for draft in drafts]))
-    return {key for row in tx.execute(sa.select(c.slug, c.id).where(there)) for key in row}
+    keys = {"slugs": [draft.slug for draft in drafts], "ids": [draft.id for draft in drafts]}
+    return {key for statement in _known_keys(table) for row in tx.execute(statement, keys) for key in row}
+
+
+@cache
+def _known_keys(table: sa.Table) -> tuple[sa.Select[Any], ...]:
+    statement = sa.select(table.c.slug, table.c.id)
+    return statement.where(among(table.c.slug, "slugs")), statement.where(among(table.c.id, "ids"))
 
 
 def _insist_on_new(resource: Resource[Any], draft: Draft, taken: set[Any]) -> None:
@@ -180,7 +191,8 @@ def _insist_on_new(resource: Resource[Any], draft: Draft, taken: set[Any]) -> No
 
 def _ready(tx: Transaction, resource: Resource[Any], draft: Draft, targets: Targets) -> _Ready:
     shown = resource.plan.show(draft.data, targets)
-    records.insist_on_distinct(resource, shown)
+    if targets:
+        records.insist_on_distinct(resource, shown)
     row = resource.plan.row(draft.data, targets)
     if resource.claims:
         row["claim"] = claim_of(row, resource.claims)
@@ -190,12 +202,12 @@ def _ready(tx: Transaction, resource: Resource[Any], draft: Draft, targets: Targ
         "withdrawn_at": None, "shape": resource.shape, "document": msgspec.json.encode(meta | shown).decode(),
     }  # fmt: skip
     items = {
-        child.name: list(child.rows(draft.id, getattr(draft.data, child.name), targets, draft.data))
+        child.name: list(child.rows(draft.id, given, targets, draft.data))
         for child in resource.plan.children
+        if (given := getattr(draft.data, child.name))
     }
-    plain = msgspec.to_builtins(shown)
-    said = [name for name, value in plain.items() if value is not None]
-    return _Ready(draft, targets, plain, row, items, said)
+    said = [name for name, value in shown.items() if value is not None]
+    return _Ready(draft, targets, shown, row, items, said)
 
 
 class _Claims:
@@ -214,7 +226,7 @@ class _Claims:
         if claim is not None and claim in self._own:
             raise records.same(self._resource.table, claims[:1], f"/{claims[0]}", self._own[claim].draft)
         for child, claimed in self._children():
-            for n, row in enumerate(each.items[child.name]):
+            for n, row in enumerate(each.items.get(child.name, ())):
                 pointer = f"/{child.name}/{n}"
                 records.insist_on_once(row["claim"], [r["claim"] for r in each.items[child.name][:n]], pointer)
                 if row["claim"] in claimed:
@@ -222,7 +234,7 @@ class _Claims:
         if claim is not None:
             self._own[claim] = each
         for child, claimed in self._children():
-            claimed |= {row["claim"]: (each, n) for n, row in enumerate(each.items[child.name])}
+            claimed |= {row["claim"]: (each, n) for n, row in enumerate(each.items.get(child.name, ()))}
 
     def _children(self) -> Iterator[tuple[Rows, dict[str, tuple[_Ready, int]]]]:
         return ((child, self._items[child.name]) for child in self._resource.plan.children if child.claims)
@@ -231,34 +243,64 @@ class _Claims:
         """Those of the group whose claims records have made already."""
         table, claims = self._resource.table, self._resource.claims
         found: dict[int, tuple[Draft, RegistryError]] = {}
-        for claim, other in self._holders(sa.select(table.c.claim, table.c.id, table.c.slug), table.c.claim, self._own):
+        for claim, other in self._holders(_holders(table), self._own):
             draft = self._own[claim].draft
             found[id(draft)] = draft, records.same(table, claims[:1], f"/{claims[0]}", other)
         for child, claimed in self._children():
-            owner = child.table.c[child.parent] == table.c.id
-            holders = sa.select(child.table.c.claim, table.c.id, table.c.slug).join(child.table, owner)
-            for claim, other in self._holders(holders, child.table.c.claim, claimed):
+            for claim, other in self._holders(_holders_of_items(table, child.table.c[child.parent]), claimed):
                 each, n = claimed[claim]
                 found.setdefault(
                     id(each.draft), (each.draft, records.same(table, child.claims, f"/{child.name}/{n}", other))
                 )
         return list(found.values())
 
-    def _holders(
-        self, statement: sa.Select[Any], column: sa.Column[Any], claims: Mapping[str, Any]
-    ) -> Iterator[tuple[str, Any]]:
-        for part in records.portions(sorted(claims)):
-            yield from ((row.claim, row) for row in self._tx.execute(statement.where(column.in_(part))).all())
+    def _holders(self, statement: sa.Select[Any], claims: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        if claims:
+            yield from ((row.claim, row) for row in self._tx.execute(statement, {"claims": list(claims)}).all())
 
 
-def _insert(tx: Transaction, resource: Resource[Any], ready: Sequence[_Ready]) -> None:
-    if ready:
-        first = revisions.take(tx, len(ready))
-        for n, each in enumerate(ready):
-            each.row["since"] = first + n
-        inserts.insert(tx, resource.table, [each.row for each in ready])
+@cache
+def _holders(table: sa.Table) -> sa.Select[Any]:
+    c = table.c
+    return sa.select(c.claim, c.id, c.slug).where(among(c.claim, "claims"))
+
+
+@cache
+def _holders_of_items(table: sa.Table, parent: sa.Column[Any]) -> sa.Select[Any]:
+    claim = parent.table.c.claim
+    return (
+        sa.select(claim, table.c.id, table.c.slug)
+        .join(parent.table, parent == table.c.id)
+        .where(among(claim, "claims"))
+    )
+
+
+def _insert(tx: Transaction, resource: Resource[Any], ready: Sequence[_Ready]) -> Refusals:
+    """Store rows, and what the rules say against some of them. If anything, none stays."""
+    if not ready:
+        return []
+    first = revisions.take(tx, len(ready))
+    for n, each in enumerate(ready):
+        each.row["since"] = first + n
+    inserts.insert(tx, resource.table, [each.row for each in ready])
     for child in resource.plan.children:
-        inserts.insert(tx, child.table, [row for each in ready for row in each.items[child.name]])
+        inserts.insert(tx, child.table, [row for each in ready for row in each.items.get(child.name, ())])
+    asked = ready if resource.rules else ()
+    against = [(each.draft, error) for each in asked if (error := _refusal(tx, resource, each))]
+    if against:
+        _take_back(tx, resource, [each.draft.id for each in ready])
+    return against
+
+
+def _take_back(tx: Transaction, resource: Resource[Any], ids: Sequence[UUID]) -> None:
+    """Delete what was just stored, and give the numbers back. It is seldom, and done by hand: for a savepoint around every
+    group FTS5 would write out all that it holds, each time."""
+    for table, owner in [
+        *((child.table, child.table.c[child.parent]) for child in resource.plan.children),
+        (resource.table, resource.table.c.id),
+    ]:
+        tx.execute(sa.delete(table).where(among(owner)), {"ids": ids})
+    revisions.take(tx, -len(ids))
 
 
 def _refusal(tx: Transaction, resource: Resource[Any], each: _Ready) -> RegistryError | None:
@@ -275,5 +317,5 @@ def _refusal(tx: Transaction, resource: Resource[Any], each: _Ready) -> Registry
 
 def _note(tx: Transaction, resource: Resource[Any], ready: Sequence[_Ready]) -> None:
     if ready:
-        born = [Born(each.row, each.changed, list(resource.texts(each.plain))) for each in ready]
+        born = [Born(each.row, each.changed, list(resource.texts(each.shown))) for each in ready]
         revisions.enter(tx, resource.table, born)

@@ -48,7 +48,12 @@ def _edtf(text: str) -> str:
         raise PydanticCustomError("edtf", "{reason}", {"reason": str(error)}) from None
 
 
+_PLAIN_URL = re.compile(r"https?://[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*(/[a-zA-Z0-9._~/-]*)?", re.ASCII)
+
+
 def _url(text: str) -> str:
+    if _PLAIN_URL.fullmatch(text):
+        return text
     text = clean(text)
     try:
         parts = urlsplit(text)

@@ -3,9 +3,11 @@ statement on SQLite. Values are turned into the database's by the column types, 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
+from uuid import UUID
 
 import psycopg
 import sqlalchemy as sa
@@ -14,41 +16,70 @@ from sqlalchemy import exc
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import Connection, Dialect
 
-from app.kit.db import Transaction
+from app.kit.db import Transaction, UtcDateTime
 
-Turn = tuple[int, Callable[[Any], Any]]
-"""The place of a column, and what turns its values into the database's."""
+Turn = Callable[[Sequence[Any]], Sequence[Any]]
+"""Turns the values of a column into the database's."""
 
 
 def insert(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rows, each with the same columns in the same order. Raises what any statement raises."""
     if rows:
-        fill(tx, table, tuple(rows[0]), [list(row.values()) for row in rows])
+        fill(tx, table, tuple(rows[0]), [row.values() for row in rows])
 
 
-def fill(tx: Transaction, table: sa.Table, columns: tuple[str, ...], rows: Iterable[list[Any]]) -> None:
-    """The same with the values alone. (The lists are changed.)"""
+def fill(tx: Transaction, table: sa.Table, columns: tuple[str, ...], rows: Sequence[Iterable[Any]]) -> None:
+    """The same with the values alone."""
+    if not rows:
+        return
     connection = tx.connection
-    turns = _turns(connection.dialect, table, columns)
-    turned = [_turned(row, turns) for row in rows]
+    turned = _turned(rows, _turns(connection.dialect, table, columns))
     if isinstance(connection.dialect, SQLiteDialect_pysqlite):
-        if turned:
-            connection.exec_driver_sql(_statement(table, columns), turned)
+        connection.exec_driver_sql(_statement(table, columns), list(zip(*turned, strict=True)))
     else:
         _copy(connection, table, columns, turned)
 
 
-def _turned(row: list[Any], turns: Sequence[Turn]) -> tuple[Any, ...]:
-    for place, turn in turns:
-        row[place] = turn(row[place])
-    return tuple(row)
+def _turned(rows: Sequence[Iterable[Any]], turns: Mapping[int, Turn]) -> list[Sequence[Any]]:
+    """The columns as the database wants them. Most values of one are the same few."""
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    for place, turn in turns.items():
+        columns[place] = turn(columns[place])
+    return columns
 
 
 @lru_cache(maxsize=256)
-def _turns(dialect: Dialect, table: sa.Table, columns: tuple[str, ...]) -> list[Turn]:
-    kinds = [table.c[name].type.dialect_impl(dialect) for name in columns]
-    found = [(place, kind.bind_processor(dialect)) for place, kind in enumerate(kinds)]
-    return [(place, turn) for place, turn in found if turn is not None]
+def _turns(dialect: Dialect, table: sa.Table, columns: tuple[str, ...]) -> dict[int, Turn]:
+    """By the place of a column, what turns it; those that are left as they are have none."""
+    found = ((place, _turn(dialect, table.c[name].type)) for place, name in enumerate(columns))
+    return {place: turn for place, turn in found if turn is not None}
+
+
+def _turn(dialect: Dialect, kind: sa.types.TypeEngine[Any]) -> Turn | None:
+    bind = kind.dialect_impl(dialect).bind_processor(dialect)
+    if not isinstance(dialect, SQLiteDialect_pysqlite) and (bind or not isinstance(kind, sa.String)):
+        bind = partial(_text, json.dumps if isinstance(kind, sa.JSON) else bind or (lambda value: value))
+    if bind is None:
+        return None
+    return partial(_of_few if isinstance(kind, _OF_FEW_VALUES) else _of_many, bind)
+
+
+_OF_FEW_VALUES = (sa.Date, sa.Enum, UtcDateTime)
+
+
+def _of_few(bind: Callable[[Any], Any], column: Sequence[Any]) -> Sequence[Any]:
+    known = {value: bind(value) for value in set(column)}
+    return [known[value] for value in column]
+
+
+def _of_many(bind: Callable[[Any], Any], column: Sequence[Any]) -> Sequence[Any]:
+    return [bind(value) for value in column]
+
+
+def _text(bind: Callable[[Any], Any], value: Any) -> str | None:
+    """A value as COPY reads it."""
+    bound = bind(value)
+    return None if bound is None else bound.hex if isinstance(bound, UUID) else str(bound)
 
 
 @lru_cache(maxsize=256)
@@ -57,15 +88,32 @@ def _statement(table: sa.Table, columns: tuple[str, ...]) -> str:
     return f'INSERT INTO "{table.name}" ({names}) VALUES ({", ".join("?" * len(columns))})'  # noqa: S608  # our own names
 
 
-def _copy(connection: Connection, table: sa.Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+_ESCAPED = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
+"""What would be a sign of COPY's, the sign that begins all of them first."""
+
+
+def _copied(columns: Sequence[Sequence[str | None]]) -> str:
+    """Columns as rows of COPY's own text: the driver would look at every value again."""
+    rows = zip(*map(_cells, columns), strict=True)
+    return "\n".join(map("\t".join, rows)) + "\n"
+
+
+def _cells(texts: Sequence[str | None]) -> Sequence[str]:
+    whole = "".join([text for text in texts if text is not None])
+    for character, escaped in _ESCAPED:
+        if character in whole:
+            texts = [text and text.replace(character, escaped) for text in texts]
+    return ["\\N" if text is None else text for text in texts]
+
+
+def _copy(connection: Connection, table: sa.Table, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     session = cast("psycopg.Connection[Any]", connection.connection.dbapi_connection)
     try:
         with session.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
+            copy.write(_copied(values))
     except psycopg.Error as error:
         raise _as_sqlalchemy_says(connection, error) from error
 

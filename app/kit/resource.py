@@ -11,9 +11,9 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import cached_property
-from typing import Annotated, Any, Generic, TypeVar, Union
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy.orm import InstrumentedAttribute, Mapper
 
 from app.kit import edtf
-from app.kit.db import NUMBER, Record, Transaction, table_of
+from app.kit.db import NUMBER, Record, Transaction, UtcDateTime, table_of
 from app.kit.search import Texts
 from app.kit.text import fold
 
@@ -73,12 +73,18 @@ class Plain:
     name: str
     column: str
     folded: tuple[str, ...] = ()  # further columns that hold its folded key
+    moment: bool = False
+
+    @property
+    def straight(self) -> bool:
+        """Whether what is given, shown and stored is one and the same."""
+        return type(self) is Plain and not self.folded and not self.moment
 
     def links(self, value: Any, pointer: str, around: Any) -> Iterator[Link]:  # noqa: ARG002
         return iter(())
 
     def show(self, value: Any, targets: Targets, around: Any) -> Any:  # noqa: ARG002
-        return value.astimezone(UTC) if isinstance(value, datetime) else value
+        return value.astimezone(UTC) if self.moment and value is not None else value
 
     def fill(self, row: dict[str, Any], value: Any, targets: Targets, around: Any) -> None:  # noqa: ARG002
         row[self.column] = value
@@ -86,15 +92,22 @@ class Plain:
             row[column] = fold(value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dated(Plain):
     """An EDTF field: its text and four bounds."""
 
     def fill(self, row: dict[str, Any], value: Any, targets: Targets, around: Any) -> None:  # noqa: ARG002
-        date = edtf.parse(value) if value is not None else None
-        row[f"{self.column}_edtf"] = value
-        for bound in ("earliest", "begun", "ended", "latest"):
-            row[f"{self.column}_{bound}"] = getattr(date, bound) if date else None
+        text, *bounds = self.columns
+        row[text] = value
+        if value is None:
+            row.update(dict.fromkeys(bounds))
+        else:
+            date = edtf.parse(value)
+            row.update(zip(bounds, (date.earliest, date.begun, date.ended, date.latest), strict=True))
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(f"{self.column}_{part}" for part in ("edtf", "earliest", "begun", "ended", "latest"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,21 +198,38 @@ class Plan:
     fields: tuple[Planned, ...]
     children: tuple[Rows, ...] = field(init=False)
     referring: tuple[Planned, ...] = field(init=False)
+    _names: tuple[str, ...] = field(init=False)
+    _straight: tuple[tuple[str, str], ...] = field(init=False)  # names and columns
+    _others: tuple[Planned, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "children", tuple(planned for planned in self.fields if isinstance(planned, Rows)))
-        object.__setattr__(self, "referring", tuple(filter(_refers, self.fields)))
+        straight = [planned for planned in self.fields if isinstance(planned, Plain) and planned.straight]
+        for name, value in (
+            ("children", tuple(planned for planned in self.fields if isinstance(planned, Rows))),
+            ("referring", tuple(filter(_refers, self.fields))),
+            ("_names", tuple(planned.name for planned in self.fields)),
+            ("_straight", tuple((planned.name, planned.column) for planned in straight)),
+            ("_others", tuple(planned for planned in self.fields if planned not in straight)),
+        ):
+            object.__setattr__(self, name, value)
 
     def links(self, data: BaseModel, pointer: str = "") -> Iterator[Link]:
         for planned in self.referring:
             yield from planned.links(getattr(data, planned.name), f"{pointer}/{planned.name}", data)
 
     def show(self, data: BaseModel, targets: Targets) -> dict[str, Any]:
-        return {planned.name: planned.show(getattr(data, planned.name), targets, data) for planned in self.fields}
+        values = data.__dict__
+        shown = {name: values[name] for name in self._names}
+        for planned in self._others:
+            shown[planned.name] = planned.show(values[planned.name], targets, data)
+        return shown
 
     def fill(self, row: dict[str, Any], data: BaseModel, targets: Targets) -> None:
-        for planned in self.fields:
-            planned.fill(row, getattr(data, planned.name), targets, data)
+        values = data.__dict__
+        for name, column in self._straight:
+            row[column] = values[name]
+        for planned in self._others:
+            planned.fill(row, values[planned.name], targets, data)
 
     def row(self, data: BaseModel, targets: Targets) -> dict[str, Any]:
         row: dict[str, Any] = {}
@@ -218,8 +248,10 @@ def _refers(planned: Planned) -> bool:
 
 def claim_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
     """The one text under which a record (or an item) claims to be the only one of its kind."""
-    parts = (fold(str(row[column])) if row[column] is not None else "" for column in columns)
-    return "|".join(part.replace("\\", "\\\\").replace("|", "\\|") for part in parts)
+    parts = [fold(str(value)) if (value := row[column]) is not None else "" for column in columns]
+    if any("\\" in part or "|" in part for part in parts):
+        parts = [part.replace("\\", "\\\\").replace("|", "\\|") for part in parts]
+    return "|".join(parts)
 
 
 # --- drawing the plan -----------------------------------------------------------------------------------------------
@@ -245,7 +277,8 @@ def _planned(name: str, info: FieldInfo, mapper: Mapper[Any], prefix: str) -> Pl
     if f"{column}_edtf" in columns:
         return Dated(name, column)
     if column in columns:
-        return Plain(name, column, tuple(c.name for c in columns if c.info.get("folds") == column))
+        folded = tuple(c.name for c in columns if c.info.get("folds") == column)
+        return Plain(name, column, folded, moment=isinstance(columns[column].type, UtcDateTime))
     raise TypeError(f"{mapper.class_.__name__} has no column for the field {name!r}")
 
 
@@ -284,8 +317,7 @@ def _unwrap(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, list[Any]]:
 # --- the description ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal(Generic[In]):
+class Proposal(NamedTuple, Generic[In]):
     """A write that the rules may still refuse: the record's id, its data, the row about to be stored, the fields in which it
     differs from the record as it was, and whether there was none: then nothing refers to it yet."""
 

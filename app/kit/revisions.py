@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -128,8 +128,7 @@ def seal(tx: Transaction) -> None:
     tx.pending.clear()
 
 
-@dataclass(frozen=True, slots=True)
-class Born:
+class Born(NamedTuple):
     """A record that is new: its row, which of its fields say something, and the texts by which it is found."""
 
     row: Mapping[str, Any]

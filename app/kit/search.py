@@ -23,6 +23,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit import inserts, words
+from app.kit.among import among
 from app.kit.db import Base, Key, Transaction, table_of
 from app.kit.words import Question
 
@@ -54,6 +55,7 @@ Texts = Callable[[Mapping[str, Any]], Iterable[Text]]
 CANDIDATES = 200
 """Rows that are looked at, of each way to find some."""
 _KEY_LENGTH = 200
+_PROSE = Rank.prose
 _PLACES = 0xFF
 
 
@@ -81,10 +83,8 @@ class Tokens(sa.types.TypeDecorator[Sequence[str]]):
     def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> str | None:
         if value is None or dialect.name == "sqlite":
             return None if value is None else " ".join(value)
-        places: dict[str, list[str]] = {}
-        for n, token in enumerate(value, 1):
-            places.setdefault(token, []).append(str(min(n, 16383)))  # the last place that a tsvector knows
-        return " ".join(f"'{token}':{','.join(at[:255])}" for token, at in places.items())
+        # Of a token that stands several times PostgreSQL gathers the places, as many and as far as a tsvector knows.
+        return " ".join([f"'{token}':{n}" for n, token in enumerate(value, 1)])
 
 
 class Phrase(NamedTuple):
@@ -173,9 +173,9 @@ def store(tx: Transaction, entries: Iterable[Entry]) -> None:
     last = {entry.record: entry for entry in entries}
     forget(tx, [entry.record for entry in last.values() if not entry.fresh])
     rows = chain.from_iterable(map(_rows, last.values()))
-    while part := list(islice(rows, 1000)):  # all of them would be more than the records themselves
-        tx.execute(_INSERT_TEXT, [row for row, _ in part])
-        tx.execute(_INSERT_WORDS, [{"rowid": row["id"], "words": found} for row, found in part])
+    while part := sorted(islice(rows, 1000), key=_by_number):  # all of them would be more than the records themselves
+        tx.execute(_INSERT_TEXT, [dict(zip(_COLUMNS, row, strict=True)) for row, _ in part])
+        tx.execute(_INSERT_WORDS, [{"rowid": row[0], "words": found} for row, found in part])
 
 
 _INSERT_TEXT, _INSERT_WORDS = sa.insert(TEXT), sa.insert(INDEX)
@@ -183,9 +183,19 @@ _INSERT_TEXT, _INSERT_WORDS = sa.insert(TEXT), sa.insert(INDEX)
 
 def enter(tx: Transaction, entries: Iterable[Entry]) -> None:
     """Let new records be found, very many at once."""
-    rows = [row for entry in entries for row in _rows(entry)]
-    inserts.insert(tx, TEXT, [row for row, _ in rows])
-    inserts.fill(tx, INDEX, ("rowid", "words"), [[row["id"], found] for row, found in rows])
+    rows = sorted(chain.from_iterable(map(_rows, entries)), key=_by_number)
+    inserts.fill(tx, TEXT, _COLUMNS, [row for row, _ in rows])
+    inserts.fill(tx, INDEX, ("rowid", "words"), [(row[0], found) for row, found in rows])
+
+
+_Row = tuple[int, str, UUID, str | None]
+_COLUMNS = ("id", "noun", "record_id", "key")
+
+
+def _by_number(row: tuple[_Row, list[str]]) -> int:
+    """Rows are stored in the order of their numbers: FTS5 writes out all that it holds in memory whenever a number is less than
+    the one before, and merging so many small pieces would take half of an import."""
+    return row[0][0]
 
 
 def forget(tx: Transaction, ids: Sequence[UUID]) -> None:
@@ -201,10 +211,10 @@ def forget(tx: Transaction, ids: Sequence[UUID]) -> None:
 _OF_RECORDS = sa.select(TEXT.c.id).where(TEXT.c.record_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)))
 
 
-def _rows(entry: Entry) -> Iterator[tuple[dict[str, Any], list[str]]]:
+def _rows(entry: Entry) -> Iterator[tuple[_Row, list[str]]]:
     noun = _token(entry.noun)
-    parts = [(text.rank, words.words(text.value), words.marks(text.value)) for text in entry.texts]
-    named = [part for part in parts if part[0] is not Rank.prose][:_PLACES]
+    parts = [(text.rank, *words.apart(text.value)) for text in entry.texts]
+    named = [part for part in parts if part[0] is not _PROSE][:_PLACES]
     for place, (rank, found, marks) in enumerate(named):
         yield _row(entry, rank, place, _key(found)), [*found, *marks, *map(words.sketch, found), noun]
     if len(parts) > 1 or (parts and not named):
@@ -215,9 +225,8 @@ def _rows(entry: Entry) -> Iterator[tuple[dict[str, Any], list[str]]]:
         yield _row(entry, Rank.prose, _PLACES, None), [*every, *marks, noun]
 
 
-def _row(entry: Entry, rank: Rank, place: int, key: str | None) -> dict[str, Any]:
-    number = _number(rank, entry.sequence, place)
-    return {"id": number, "noun": entry.noun, "record_id": entry.record, "key": key}
+def _row(entry: Entry, rank: Rank, place: int, key: str | None) -> _Row:
+    return _number(rank, entry.sequence, place), entry.noun, entry.record, key
 
 
 def _number(rank: Rank, sequence: int, place: int) -> int:
@@ -226,7 +235,7 @@ def _number(rank: Rank, sequence: int, place: int) -> int:
 
 def key_of(text: str) -> str:
     """The key of a text: its words as a question that means exactly it would have them."""
-    return _key(words.words(text))
+    return _key(words.apart(text)[0])
 
 
 def _key(found: Sequence[str]) -> str:
@@ -391,13 +400,7 @@ def rank_of(row: Any) -> Rank:
     return Rank(row.id >> 60)
 
 
-_OF_KEYS = (
-    sa.select(*_SHOWN)
-    .where(
-        TEXT.c.key.in_(sa.bindparam("keys", expanding=True, type_=TEXT.c.key.type)), TEXT.c.noun == sa.bindparam("noun")
-    )
-    .order_by(TEXT.c.id)
-)
+_OF_KEYS = sa.select(*_SHOWN).where(among(TEXT.c.key, "keys"), TEXT.c.noun == sa.bindparam("noun")).order_by(TEXT.c.id)
 
 
 def answers(identifier: sa.ColumnElement[Any], asked: Question, noun: str) -> sa.ColumnElement[bool]:

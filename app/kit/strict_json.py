@@ -8,6 +8,8 @@ import re
 from collections import Counter
 from typing import Any
 
+import msgspec
+
 from app.kit.errors import Fault, Invalid, Malformed
 from app.kit.records import pointer_of
 
@@ -32,6 +34,8 @@ def parse(body: bytes) -> Any:
 
 def parse_text(text: str, *, called: str = "The body") -> Any:
     """The same of a text; the errors call it `called`."""
+    if (found := _plain(text)) is not None:
+        return found
     check_depth(text)
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int)
@@ -39,6 +43,19 @@ def parse_text(text: str, *, called: str = "The body") -> Any:
         raise Malformed(f"{called} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
 
 
+def _plain(text: str) -> Any:
+    """A document about which there is nothing to say, read in a tenth of the time; None for any other. No key stands twice in
+    it, for written again it has as many quotation marks as before."""
+    if text.count("[") + text.count("{") > MAX_DEPTH or "\\u0022" in text or _LONG.search(text):
+        return None
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return None
+    return found if msgspec.json.encode(found).count(b'"') == text.count('"') else None
+
+
+_LONG = re.compile(rf"[0-9]{{{_MAX_DIGITS + 1}}}|[0-9][eE][+-]?[0-9]", re.ASCII)
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKETS = re.compile(r"[^\[\]{}]+")
 

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 SLUG_LENGTH = 100
+_WORDS = re.compile("[a-z0-9]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
 _UNSEEN = frozenset(("Mn", "Me", "Cf"))  # marks and format characters, which need a letter to stand on
@@ -67,6 +68,8 @@ def clean(text: str, *, lines: bool = False) -> str:
 
 def clean_line(text: str) -> str:
     """`clean` for a text of one line that must show something."""
+    if text.isascii() and text.isprintable() and (shown := text.strip()):
+        return shown
     text = clean(text)
     if all(character.isspace() or unicodedata.category(character) in _UNSEEN for character in text):
         raise PydanticCustomError("blank", "A text with nothing visible in it is not allowed here")
@@ -109,7 +112,12 @@ def bare(text: str) -> str:
 def slugify(text: str) -> str:
     """A slug made from a name: ASCII words joined by hyphens, at most SLUG_LENGTH characters; "" where a name
     has no Latin letter or digit (the caller then has to make one)."""
-    words = re.findall(r"[a-z0-9]+", fold(text).translate(LETTERS).replace("'", "").replace("’", ""))
+    folded = fold(text)
+    if not folded.isascii():
+        folded = folded.translate(LETTERS).replace("’", "")
+    words = _WORDS.findall(folded.replace("'", ""))
+    if len(folded) <= SLUG_LENGTH - 5:
+        return "-".join(words)
     slug = ""
     for word in words:
         longer = f"{slug}-{word}" if slug else word

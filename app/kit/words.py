@@ -18,7 +18,7 @@ LONGEST = 60
 MARK = "\ue000"
 """Begins the token of a character that is no part of a word. No word holds one: it is of the private use area."""
 _ASCII = re.compile(r"[a-z0-9]+")
-_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789 ")  # of these it is known at once that they are no marks
+_OTHERS = re.compile("[^a-z0-9 ]+")
 # Written without blanks: each character is a word of its own, and several of them are a phrase.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _SPACED = 0x20000, 0x3FFFF  # the ideographs beyond the first plane
@@ -34,15 +34,24 @@ class Word(NamedTuple):
 
 def words(text: str) -> list[str]:
     """The words of `text`: folded (no case, no marks), in its order."""
-    return list(_words(text)) if len(text) <= SHORT else _words.__wrapped__(text)
+    return list(apart(text)[0])
+
+
+def apart(text: str) -> tuple[Sequence[str], Sequence[str]]:
+    """The words of `text` and its marks."""
+    return _apart(text) if len(text) <= SHORT else _apart.__wrapped__(text)
 
 
 @lru_cache(maxsize=4096)
-def _words(text: str) -> list[str]:
+def _apart(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     folded = fold(text)
     if folded.isascii():
-        return [word[:LONGEST] for word in _ASCII.findall(folded)]
-    return [word.text for word in _runs(folded.translate(LETTERS))]
+        found = _ASCII.findall(folded)
+        if len(folded) > LONGEST:
+            found = [word[:LONGEST] for word in found]
+    else:
+        found = [word.text for word in _runs(folded.translate(LETTERS))]
+    return tuple(found), tuple(_marks(folded))
 
 
 END = "\ue003"
@@ -50,6 +59,7 @@ END = "\ue003"
 SKETCH = "\ue002"
 """Begins the token of a sketch."""
 _VOWELS = re.compile("[aeiouyhw]+")
+_TWICE = re.compile(r"(.)\1+", re.DOTALL)
 _ALIKE = str.maketrans("zkq", "scc")
 
 
@@ -59,12 +69,16 @@ def sketch(word: str) -> str:
     those that sound alike as one. So `organisation` and `organizaton` have one, and `labour` and `labor`."""
     alike = word[:LONGEST].translate(_ALIKE)
     rest = _VOWELS.sub("", alike[1:])
-    return SKETCH + alike[:1] + "".join(c for n, c in enumerate(rest) if n == 0 or rest[n - 1] != c)
+    return SKETCH + alike[:1] + _TWICE.sub(r"\1", rest)
 
 
 def marks(*texts: str) -> list[str]:
     """Once each token of a character in `texts` that is no part of a word."""
-    others = set(fold("".join(texts))) - _LETTERS
+    return _marks(fold("".join(texts)))
+
+
+def _marks(folded: str) -> list[str]:
+    others = set("".join(_OTHERS.findall(folded)))
     return sorted(mark(c) for c in others if not (c.isspace() or _is_letter(c)))
 
 

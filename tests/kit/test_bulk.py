@@ -153,6 +153,8 @@ def test_a_rule_refuses_one_of_a_group_and_the_others_stay(database: Database) -
     stored = database.read(lambda tx: set(tx.execute(sa.select(NOUNS["successions"].table.c.slug)).scalars()))
     assert "two" in stored
     assert len(stored) == 3 - len(refused)
+    numbers = database.read(lambda tx: tx.execute(sa.select(TABLE.c.seq).order_by(TABLE.c.seq)).scalars().all())
+    assert numbers == list(range(1, 3 + len(stored) + 1))  # what was taken back has left no gap
 
 
 def test_a_large_set_takes_few_statements_and_numbers_every_record(database: Database) -> None:

@@ -16,7 +16,7 @@ from app.kit.search import TEXT
 from tests.conftest import TESTER
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
-TEXTS = ["plain", "tab\t and \\ and \\N", "Ünïcode 中 'quoted' \"twice\"", "", None]
+TEXTS = ["plain", "tab\t and \\ and \\N", "\\N", "lines\r\nand\n", "Ünïcode 中 'quoted' \"twice\"", "", None]
 
 
 def rows(texts: list[str | None], record: UUID) -> list[dict[str, object]]:
