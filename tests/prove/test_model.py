@@ -574,7 +574,7 @@ class Machine(RuleBasedStateMachine):
             return
         older = versions[1].fields if versions[1] else {}
         newer = versions[0].fields
-        nothing = (None, [], {})
+        nothing: tuple[Any, ...] = (None, [], {})
         differing = {
             name
             for name in newer
