@@ -42,10 +42,7 @@ def clear(engine: sa.Engine) -> int:
             if engine.dialect.name == "sqlite"
             else "SET LOCAL session_replication_role = replica"
         )
-        for table in {*Base.metadata.tables, *([INDEX.name] if engine.dialect.name == "sqlite" else [])} - {
-            "api_key",
-            "clock",
-        }:
+        for table in {*Base.metadata.tables, INDEX.name} - {"api_key", "clock"}:
             connection.exec_driver_sql(f'DELETE FROM "{table}"')  # noqa: S608  # our own
         return int(connection.exec_driver_sql("UPDATE clock SET seq = seq + 1 RETURNING seq").scalar_one())
 
