@@ -18,7 +18,7 @@ from app.api.strict import JSON, read_query
 from app.auth.policy import Caller
 from app.exchange.exports import Reads
 from app.kit import past, repeats
-from app.kit.db import Author, Database, Transaction, Work
+from app.kit.db import Author, Database, Share, Transaction, Work
 from app.kit.errors import Fault, Invalid, Malformed, ReadOnly, RegistryError, Unavailable
 from app.kit.text import clean
 from app.settings import Settings
@@ -116,7 +116,9 @@ def patient(there: Database) -> Reads:
     return read
 
 
-async def writing(request: Request, work: Work[T], author: Author, *, dry_run: bool = False) -> T:
+async def writing(
+    request: Request, work: Work[T], author: Author, *, dry_run: bool = False, share: Share = Share.freely
+) -> T:
     """Run `work` in a writing transaction; it is committed when this returns. Raises ReadOnly in that mode."""
     insist_on_writing(request)
     passed: list[Transaction] = []
@@ -125,25 +127,28 @@ async def writing(request: Request, work: Work[T], author: Author, *, dry_run: b
         passed.append(tx)
         return work(tx)
 
-    result = await asyncio.wrap_future(database(request).submit_write(noted, author, dry_run=dry_run))
+    result = await asyncio.wrap_future(database(request).submit_write(noted, author, dry_run=dry_run, share=share))
     if not dry_run:
         sequences.note(request, passed)
     return result
 
 
-async def once(request: Request, work: Work[Response], author: Author, *, dry_run: bool = False) -> Response:
+async def once(
+    request: Request, work: Work[Response], author: Author, *, dry_run: bool = False, share: Share = Share.freely
+) -> Response:
     """Run `work`, which writes and says what is answered. Where its Idempotency-Key tells that the request is sent again,
     nothing is written and the answer is the one that it had. A dry run has nothing to keep.
     Raises Reused, Outstanding, and what `writing` raises."""
     key: str | None = request.state.idempotency_key
     if key is None or dry_run:
-        return await writing(request, work, author, dry_run=dry_run)
+        return await writing(request, work, author, dry_run=dry_run, share=share)
     # On another thread: the file of an import takes the better part of a second.
     fingerprint = await asyncio.to_thread(idempotency.fingerprint, request, getattr(request.state, "body", b""))
     asked = repeats.Asked(author.name, key, fingerprint)
     answer, again = await writing(
-        request, lambda tx: repeats.once(tx, asked, lambda: idempotency.kept(work(tx))), author
-    )
+        request, lambda tx: repeats.once(tx, asked, lambda: idempotency.kept(work(tx))), author,
+        share=Share.apart if share is Share.freely else share,  # the claim of its key is written first
+    )  # fmt: skip
     return idempotency.response(answer, again=again)
 
 

@@ -209,7 +209,7 @@ class Freshness:
 
     def _keep(self, asked: Asked, state: State, scope: Scope, capture: _Capture) -> Kept | None:
         kept, caller = capture.kept(scope, state), scope["state"].get("caller")
-        if kept is None or caller is None:
+        if kept is None or caller is None or not _is_of(kept, state, scope):
             return None
         if asked.secret is not None:
             if caller.until is None:  # the issuer of its token is not watched by the probe
@@ -260,6 +260,14 @@ def _asked(scope: Scope) -> Asked | None:
         told.get(KNOWN),
         SEEN in told or KNOWN in told,
     )
+
+
+def _is_of(kept: Kept, state: State, scope: Scope) -> bool:
+    """Whether it shows this state. Where there is a replica, the probe and the rows may come from different sides."""
+    if scope["app"].state.database.replica is None:
+        return True
+    number, *_ = cast("tuple[int, ...]", state.number)
+    return kept.sequence == number
 
 
 def _is_enough(kept: Kept, asked: Asked, scope: Scope) -> bool:
@@ -325,6 +333,13 @@ class Entry(Protocol):
     def state(self) -> State: ...
 
 
+def weight(key: Hashable) -> int:
+    """About the bytes that a key takes: clients say how long addresses and headers are."""
+    if isinstance(key, tuple):
+        return 60 + sum(map(weight, key))
+    return 60 + (len(key) if isinstance(key, str | bytes) else 0)
+
+
 class Store:
     """Answers, the least recently used of which goes when there are more than `most` bytes of them. `given`: how many were
     given to somebody again."""
@@ -332,6 +347,7 @@ class Store:
     def __init__(self, most: int) -> None:
         self.most = most
         self._kept: OrderedDict[Hashable, Entry] = OrderedDict()
+        self._sizes: dict[Hashable, int] = {}
         self.newcomers: set[int] = set()
         self.size = 0
         self.given = 0
@@ -355,13 +371,14 @@ class Store:
         return found
 
     def keep(self, key: Hashable, kept: Entry) -> None:
-        if (before := self._kept.pop(key, None)) is not None:
-            self.size -= before.size
+        if self._kept.pop(key, None) is not None:
+            self.size -= self._sizes.pop(key)
         self._kept[key] = kept
-        self.size += kept.size
+        self._sizes[key] = size = kept.size + weight(key)
+        self.size += size
         while self.size > self.most:
-            _, oldest = self._kept.popitem(last=False)
-            self.size -= oldest.size
+            oldest, _ = self._kept.popitem(last=False)
+            self.size -= self._sizes.pop(oldest)
 
     def is_new(self, address: Hashable) -> bool:
         """Whether this is asked for the first time, as far as anybody remembers."""
@@ -376,6 +393,7 @@ class Store:
     def clear(self) -> None:
         """Keep nothing of what is kept."""
         self._kept.clear()
+        self._sizes.clear()
         self.size = 0
 
     def forget(self) -> None:

@@ -8,6 +8,7 @@ import logging
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -135,7 +136,8 @@ class Lines(logging.StreamHandler[TextIO]):
         super().emit(record)
 
     def flush(self) -> None:
-        with cast(Any, self.lock):
+        """Write what waits. What cannot be written (the disk of the log is full) is lost, and nobody is kept from anything."""
+        with cast(Any, self.lock), suppress(OSError, ValueError):
             waiting, self._waiting = self._waiting, []
             for piece in _pieces(waiting):
                 self.stream.write(piece)

@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api import edge, problems
 from app.api.metrics import OTHER, SHARED, UNROUTED, Metrics
-from app.api.observed import X_REQUEST_ID
+from app.api.observed import X_REQUEST_ID, asked_by
 from app.api.verbatim import VERBATIM, Said, Verbatim
 from app.kit.ids import request_id
 from app.settings import Settings
@@ -250,15 +250,18 @@ class Connection(HttpToolsProtocol):
             super()._start_asgi_task(cycle, self.app)
             return
         cycle.response_started = cycle.response_complete = True
-        own_id = cast("Verbatim", self._verbatim).note(said, cast(Any, cycle.scope), perf_counter() - begin)
-        if cycle.disconnected:
-            return
-        parts = [STATUS_LINE[said.status]]
-        for name, value in cycle.default_headers:
-            parts += name, b": ", value, b"\r\n"
-        parts += said.head, X_REQUEST_ID, b": ", own_id.encode(), b"\r\n\r\n", said.body
-        self.line.write(b"".join(parts))
-        self.on_response_complete()
+        asked = asked_by(cast(Any, cycle.scope))
+        try:
+            if not cycle.disconnected:
+                parts = [STATUS_LINE[said.status]]
+                for name, value in cycle.default_headers:
+                    parts += name, b": ", value, b"\r\n"
+                parts += said.head, X_REQUEST_ID, b": ", asked.request_id.encode(), b"\r\n\r\n", said.body
+                self.line.write(b"".join(parts))
+            cast("Verbatim", self._verbatim).note(said, asked, perf_counter() - begin)
+        finally:
+            if not cycle.disconnected:
+                self.on_response_complete()
 
     # -- what becomes of it --
     @property

@@ -19,8 +19,8 @@ from typing import Any
 from starlette.types import Scope
 
 from app.api.freshness import BESIDE, Kept, Present, State, Store
-from app.api.logs import Standing
-from app.api.observed import TRACEPARENT, X_REQUEST_ID, Notes, asked_by
+from app.api.logs import Asked, Standing
+from app.api.observed import TRACEPARENT, X_REQUEST_ID, Notes
 from app.auth.policy import ANYBODY
 
 VERBATIM = "verbatim"
@@ -30,6 +30,10 @@ OF_ITS_OWN = frozenset((X_REQUEST_ID, TRACEPARENT))
 SECRET = frozenset((b"authorization", b"proxy-authorization", b"cookie"))
 NOT_TOLD = OF_ITS_OWN | SECRET
 COUNTED = b"ratelimit"
+LONGEST = 128
+"""Bytes of a name that a client gives to a request. A longer one counts as any other header does."""
+WORDS = "words"
+"""Under which name the state of a request has how it reads."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -61,7 +65,10 @@ class Verbatim:
 
     def find(self, scope: Scope) -> Said | None:
         """What was said to this request when it came last. It is an answer to it only if `confirm` says so."""
-        found = self._store.look_up(words(scope)) if self._store.most and scope["method"] == "GET" else None
+        if not self._store.most or scope["method"] != "GET":
+            return None
+        asked = scope["state"][WORDS] = words(scope)
+        found = self._store.look_up(asked)
         return found if isinstance(found, Said) else None
 
     def confirm(self, said: Said, then: Callable[[], object], otherwise: Callable[[], object]) -> None:
@@ -74,34 +81,27 @@ class Verbatim:
     def learn(self, scope: Scope, headers: Headers, fields: Mapping[str, Any]) -> None:
         """Remember a kept answer that was given, and how it went out: from the second time on that it reads so."""
         kept: Kept | None = scope["state"].get("kept")
-        if (
-            kept is None
-            or scope["method"] != "GET"
-            or "fastapi.telemetry" in scope
-            or not _is_plain(headers, kept.status)
-        ):
+        asked = scope["state"].get(
+            WORDS
+        )  # as it came, before a layer read it in another way; none where no connection looks
+        if kept is None or asked is None or "fastapi.telemetry" in scope or not _is_plain(headers, kept.status):
             return
-        asked = words(scope)
         if self._store.is_new(asked):
             return
         head = b"".join(name + b": " + value + b"\r\n" for name, value in headers if name not in OF_ITS_OWN)
         caller = scope["state"]["caller"]
-        size = (
-            BESIDE + len(head) + len(kept.body) + sum(len(name) + len(value) + 100 for name, value in scope["headers"])
-        )
+        size = BESIDE + len(head) + len(kept.body)
         said = Said(
             kept.status, head, kept.body, kept.route, fields, self._notes.standing(fields),
             None if caller is ANYBODY else caller.until, kept.state, size,
         )  # fmt: skip
         self._store.keep(asked, said)
 
-    def note(self, said: Said, scope: Scope, seconds: float) -> str:
-        """Note that it was said once more. Returns the id of the request."""
-        asked = asked_by(scope)
+    def note(self, said: Said, asked: Asked, seconds: float) -> None:
+        """Note that it was said once more, to whom."""
         self._store.given += 1
         self.given += 1
         self._notes.again(asked, said.route, said.status, seconds, said.fields, said.line)
-        return asked.request_id
 
 
 def words(scope: Scope) -> Hashable:
@@ -109,7 +109,9 @@ def words(scope: Scope) -> Hashable:
     headers, client = scope["headers"], scope["client"]
     told = [header for header in headers if header[0] not in NOT_TOLD]
     if len(told) != len(headers):
-        told += [(name, hashlib.sha256(value).digest()) for name, value in headers if name in SECRET]
+        told += [
+            (name, hashlib.sha256(value).digest()) for name, value in headers if name in SECRET or len(value) > LONGEST
+        ]
     return scope["raw_path"], scope["query_string"], client and client[0], scope["server"], scope["scheme"], *told
 
 

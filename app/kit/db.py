@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from enum import Enum
 from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
@@ -227,6 +228,14 @@ class Author:
     reason: str | None = None
     may: Callable[[str, str], bool] = lambda verb, noun: True  # noqa: ARG005  # the registry's own hands may do anything
     proposer: str | None = None
+
+
+class Share(Enum):
+    """How a write shares a commit with others that wait."""
+
+    freely = "with them"
+    apart = "in a savepoint of its own: it may well fail after it has written something"
+    never = "not at all: it takes so long that nobody should begin again for it, nor it for them"
 
 
 class Pending(NamedTuple):
@@ -467,10 +476,12 @@ class Database:
         """Raises Unavailable at once where too many wait already."""
         return self._turns.submit(lambda: self.read(work, primary=primary, at_least=at_least, alone=alone))
 
-    def submit_write(self, work: Work[T], author: Author, *, dry_run: bool = False) -> Future[T]:
+    def submit_write(
+        self, work: Work[T], author: Author, *, dry_run: bool = False, share: Share = Share.freely
+    ) -> Future[T]:
         """Raises Unavailable at once where too many wait already."""
         if self._writer is not None:
-            return self._writer.submit(work, author, dry_run=dry_run)
+            return self._writer.submit(work, author, dry_run=dry_run, share=share)
         return self._turns.submit(lambda: self.write(work, author, dry_run=dry_run))
 
     def probe(self) -> Probe:
@@ -595,6 +606,7 @@ class _Task:
     work: Work[Any]
     author: Author
     dry_run: bool
+    share: Share
     future: Future[Any]
 
 
@@ -611,7 +623,8 @@ class _Spoilt(Exception):
 
 
 def changes(connection: Connection) -> int:
-    """How many rows SQLite has written for this connection."""
+    """How many rows SQLite has written for this connection, those of virtual tables included. (Not what changes a schema or
+    only counts: no unit of work that is refused does so.)"""
     return int(cast(Any, connection.connection.dbapi_connection).total_changes)
 
 
@@ -647,7 +660,7 @@ class Writer:
         """Writes that nobody has begun."""
         return self._tasks.qsize()
 
-    def submit(self, work: Work[T], author: Author, *, dry_run: bool) -> Future[T]:
+    def submit(self, work: Work[T], author: Author, *, dry_run: bool, share: Share) -> Future[T]:
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
@@ -656,7 +669,7 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="concord-writer", daemon=True)
                 self._thread.start()
-            self._tasks.put(_Task(work, author, dry_run, future))
+            self._tasks.put(_Task(work, author, dry_run, share, future))
         return future
 
     def close(self) -> None:
@@ -682,11 +695,15 @@ class Writer:
                 return
 
     def _perform(self, tasks: list[_Task]) -> None:
+        several = [task for task in tasks if task.share is not Share.never]
+        single = [task for task in tasks if task.share is Share.never]
+        if len(several) == 1:
+            several, single = [], [*several, *single]
         try:
-            if len(tasks) > 1:
-                self._together(tasks)
-            elif tasks:
-                self._alone(tasks[0])
+            if several:
+                self._together(several)
+            for task in single:
+                self._alone(task)
         except BaseException as error:  # whatever it was: nobody may wait for ever, and the next write must be taken
             log.exception("the writer stumbled")
             for task in tasks:
@@ -729,9 +746,9 @@ class Writer:
 
     def _outcome(self, connection: Connection, task: _Task, *, apart: bool) -> Any:
         """What the task returns, or ALONE: it fails, and its own transaction will tell passing from lasting, and answer."""
-        before = changes(connection)
+        before, apart = changes(connection), apart or task.dry_run or task.share is Share.apart
         try:
-            result = self._work(connection, task, apart=apart or task.dry_run)
+            result = self._work(connection, task, apart=apart)
         except BaseException:
             result = ALONE
         if not is_open(connection):

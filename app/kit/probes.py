@@ -138,7 +138,6 @@ class Coalesced(ABC):
         """Send the question; its answer goes to `_tell`, None where there will be none."""
 
     def _give_up(self) -> None:
-        log.warning("the state of the registry was not told within %g s", PATIENCE)
         self._tell(None)
 
     def _tell(self, state: Hashable | None) -> None:
@@ -202,9 +201,10 @@ class ServerProbe(Coalesced):
         self._times = 0  # connected: another server may stand there now, with other states under the same numbers
         self._results: list[PGresult] = []
         self._rest_until = 0.0
+        self._is_closed = False
 
     def _ask(self) -> None:
-        if self._is_away() or time.monotonic() < self._rest_until:
+        if self._is_closed or self._is_away() or time.monotonic() < self._rest_until:
             self._tell(None)
         elif self._line is None:
             self._connect()
@@ -252,7 +252,10 @@ class ServerProbe(Coalesced):
         if connecting.cancelled() or connecting.exception() is not None:
             self._fail()
             return
-        self.close()
+        if self._is_closed:
+            connecting.result().close()
+            return
+        self._hang_up()
         self._line = connecting.result()
         self._times += 1
         # Its socket, again: libpq closes its own when the line breaks, and the number may be another's at once.
@@ -265,12 +268,16 @@ class ServerProbe(Coalesced):
         self._fail()
 
     def _fail(self) -> None:
-        self.close()
+        self._hang_up()
         if self._asking:
             self._rest_until = time.monotonic() + REST
             self._tell(None)
 
     def close(self) -> None:
+        self._is_closed = True
+        self._fail()
+
+    def _hang_up(self) -> None:
         line, self._line = self._line, None
         if line is not None:
             self._loop.remove_reader(self._ear)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 
 from app.api import freshness
-from app.api.freshness import Freshness, Kept, State, Store
+from app.api.freshness import Freshness, Kept, State, Store, weight
 from app.auth import keys
 from app.auth.policy import Role
 from app.kit import backfill, records
@@ -264,15 +264,16 @@ def kept(size: int, number: int = 1) -> Kept:
 
 def test_the_least_recently_used_goes_when_there_is_no_room() -> None:
     answer = kept(400)
-    store = Store(3 * answer.size)
+    room = 3 * (answer.size + weight("a"))
+    store = Store(room)
     for name in "abc":
         store.keep(name, answer)
     assert store.find("a", answer.state) is answer
     store.keep("d", answer)
     assert [name for name in "abcd" if store.find(name, answer.state)] == ["a", "c", "d"]
-    assert store.size == 3 * answer.size
+    assert store.size == room
     store.keep("d", kept(10))
-    assert store.size < 3 * answer.size
+    assert store.size < room
     store.keep("e", kept(10_000))
     assert (len(store), store.size) == (0, 0)  # one that is too large for all of it goes, too
 

@@ -148,6 +148,35 @@ def test_requests_that_differ_each_time_push_nothing_out(port: int, app: FastAPI
     assert len(app.state.kept) == before
 
 
+def test_behind_a_trusted_proxy_the_same_request_of_the_same_client_is_given_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(make(trusted_proxies=("127.0.0.1",))) as port, Wire(port).connect() as line:
+        lines = (b"X-Forwarded-For: 192.0.2.7", b"X-Forwarded-Proto: https")
+        for _ in range(WARM):
+            exchange(line, request(ILO, *lines))
+        with counting(monkeypatch) as asked:
+            exchange(line, request(ILO, *lines))
+            assert asked == []
+            exchange(line, request(ILO, lines[0].replace(b".7", b".8"), lines[1]))
+            assert asked == [ILO]
+
+
+def test_a_name_of_a_request_that_is_too_long_is_refused_as_ever(port: int) -> None:
+    with Wire(port).connect() as line:
+        for _ in range(WARM):
+            exchange(line, request(ILO))
+        (answer,) = exchange(line, request(ILO, b"X-Request-ID: " + b"x" * 33_000))
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+def test_what_a_client_writes_into_its_headers_counts_as_bytes_that_are_kept(port: int, app: FastAPI) -> None:
+    with Wire(port).connect() as line:
+        for _ in range(2):
+            exchange(line, request(ILO, b"Accept: application/json;q=1, x/y;p=" + b"a" * 20_000))
+    assert app.state.kept.size > 20_000
+
+
 def test_who_is_counted_is_told_each_time_how_many_are_left(make: Make) -> None:
     with serving(make(rate_limit=100)) as port, Wire(port).connect() as line:
         answers = [exchange(line, request(ILO))[0] for _ in range(WARM + 3)]

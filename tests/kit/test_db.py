@@ -24,7 +24,7 @@ from sqlalchemy import event, exc
 
 from app.api.v1.organizations import RESOURCE as ORGANIZATIONS
 from app.kit import db, records, revisions
-from app.kit.db import ATTEMPTS, Author, Base, Database, Key, Transaction, UtcDateTime, table_of, vocabulary
+from app.kit.db import ATTEMPTS, Author, Base, Database, Key, Share, Transaction, UtcDateTime, table_of, vocabulary
 from app.kit.errors import Again, Conflict, NotFound, Unavailable
 from app.kit.revisions import Action
 from app.registry.organizations import Organization, OrganizationName
@@ -657,6 +657,30 @@ def test_who_fails_before_writing_anything_makes_nobody_begin_again(
     assert [n for n, future in enumerate(futures) if future.exception(LONG)] == [3]
     assert [begun.count(n) for n in range(6) if n != 3] == times
     assert names(database) == {"First", *(f"Body {n}" for n in range(6) if n != 3)}
+    assert database.read(numbers) == list(range(1, 7))
+
+
+@on_sqlite
+@pytest.mark.parametrize("manner", [{"share": Share.apart}, {"dry_run": True}, {"share": Share.never}])
+def test_who_may_well_fail_late_makes_nobody_begin_again(database: Database, manner: dict[str, Any]) -> None:
+    begun: list[int] = []
+
+    def counted(n: int) -> Work:
+        def work(tx: Transaction) -> None:
+            begun.append(n)
+            organization(f"Body {n}")(tx)
+
+        return work
+
+    with busy(database):
+        futures = [
+            database.submit_write(failing(Conflict("No.")), TESTER, **manner)
+            if n == 3
+            else database.submit_write(counted(n), TESTER)
+            for n in range(6)
+        ]
+    assert [n for n, future in enumerate(futures) if future.exception(LONG)] == [3]
+    assert sorted(begun) == [0, 1, 2, 4, 5]
     assert database.read(numbers) == list(range(1, 7))
 
 

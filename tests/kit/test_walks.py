@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from app.kit import walks
+from app.kit import paging, walks
 from app.kit.db import Database
 from tests.support.answers import walk
 
@@ -25,11 +26,15 @@ SORTS = ("name", "-name", "updated_at", "-updated_at", "founded", "-founded", "s
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is large and far for others is not for these tests."""
     for name, value in (("LARGE", 1), ("FAR", 6), ("MANY", 2)):
         monkeypatch.setattr(walks, name, value)
     walks._counted.clear()
+    paging._near.cache_clear()
+    yield
+    walks._counted.clear()
+    paging._near.cache_clear()
 
 
 @pytest.mark.parametrize("sort", SORTS)

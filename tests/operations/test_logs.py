@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -244,3 +245,25 @@ def test_an_answer_that_breaks_off_is_said_to(own: Open) -> None:
     assert [line["message"] for line in more] == ["ASGI callable returned without completing response."]
     assert (line["status"], line["bytes"], line["broken_off"]) == (200, 4, True)
     assert "in the middle" in error["exception"]
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    async def told() -> list[str]:
+        handler = logs.Lines()
+        handler.setFormatter(logs.TextFormatter())
+        handler.setStream(Full())
+        handler.tell(logs.Line(0.0, "INFO", "concord", "lost", {}))
+        await asyncio.sleep(0)
+        monkeypatch.setattr(logging, "raiseExceptions", False)
+        handler.emit(logging.makeLogRecord({"msg": "lost as well"}))
+        handler.setStream(stream := io.StringIO())
+        handler.tell(logs.Line(0.0, "INFO", "concord", "there is room", {}))
+        await asyncio.sleep(0)
+        return stream.getvalue().splitlines()
+
+    (line,) = asyncio.run(told())
+    assert line.endswith("there is room")

@@ -61,9 +61,12 @@ def test_once_a_write_is_acknowledged_no_later_read_of_any_worker_is_older(serve
             running += [threads.submit(read_on, base, ledger, n) for n in range(READERS)]
             for each in running:
                 each.result(seconds + 2 * LATE)
+        told = client.get("/metrics").text.splitlines()
+        given = sum(float(line.split()[-1]) for line in told if line.startswith("concord_kept_answers_given_total "))
     assert not ledger.stale, ledger.stale[:3]
     proof.count("acknowledged writes", ledger.writes, at_least=seconds)
     proof.count("reads meanwhile, of three workers", ledger.reads, at_least=10 * seconds)
+    proof.count("answers among them that were kept ones", int(given), at_least=seconds)
     proof.count("reads that were older than an acknowledged write", len(ledger.stale), at_most=0)
 
 

@@ -192,7 +192,7 @@ def test_a_walk_meets_what_stays_once_while_others_write(
     workers: Served, caller: Caller, noun: str, proof: Proof
 ) -> None:
     """Every sort, up and down, every page size: small pages over a part of the list, beginning anywhere in it."""
-    size, most = proof.rounds(100, 10_000), proof.rounds(6, 1_000)
+    size, most = proof.rounds(100, 10_000), proof.rounds(6, 150)
     load(caller, ({"noun": named, "slug": slug, **body} for named, slug, body in NAMED))
     load(caller, ({"noun": noun, "slug": f"r{n:05}", **BODIES[noun](n)} for n in range(size)))
     dice = random.Random(noun)  # noqa: S311

@@ -134,19 +134,26 @@ def _bound(figure: Figure) -> str:
 
 
 def write(page: Path, found: list[Figure]) -> None:
-    """Put the figures into `page`, between its two marks. Rows of proofs that did not run stay, and say when they did."""
+    """Put the figures into `page`, between its two marks. Rows of what did not run stay, and say when they did; so does what
+    was found on the database that was not asked this time."""
     before, _, rest = page.read_text().partition(BEGIN)
     known, _, after = rest.partition(END)
-    tried = {figure.proves for figure in found}
-    kept = [line for line in known.splitlines() if line.startswith("| ") and _proves(line) not in {"proof", *tried}]
-    lines = sorted(
-        [*kept, *rows(found, f"{datetime.now(UTC):%Y-%m-%d}, {_commit()}")], key=lambda line: _rank(_proves(line))
-    )
+    told = {_about(line): line for line in known.splitlines() if line.startswith("| ") and line != HEAD[0]}
+    for line in rows(found, f"{datetime.now(UTC):%Y-%m-%d}, {_commit()}"):
+        told[_about(line)] = _with_cells_of(told.get(_about(line)), line)
+    lines = sorted(told.values(), key=lambda line: _rank(_about(line)[0]))
     page.write_text("\n".join([before + BEGIN, *HEAD, *lines, END]) + after)
 
 
-def _proves(line: str) -> str:
-    return line.split("|")[1].strip()
+def _about(line: str) -> tuple[str, str]:
+    _, proves, about, *_ = line.split("|")
+    return proves.strip(), about.strip()
+
+
+def _with_cells_of(before: str | None, line: str) -> str:
+    """The row with what the one before says of a database that it says nothing of."""
+    cells, known = line.split("|"), (before or line).split("|")
+    return "|".join(old if not cell.strip() else cell for cell, old in zip(cells, known, strict=True))
 
 
 def _commit() -> str:

@@ -13,7 +13,7 @@ from app.api import conditional, deps, openapi
 from app.api.strict import JSON, StrictRoute, read_object
 from app.api.v1 import RESOURCES
 from app.kit import edits, records
-from app.kit.db import Transaction
+from app.kit.db import Share, Transaction
 from app.kit.errors import Fault, Invalid, RegistryError
 from app.kit.fields import Flag, Key, Part
 from app.kit.records import Expected, Stored
@@ -96,7 +96,7 @@ async def run_batch(request: Request) -> Response:
     def work(tx: Transaction) -> Response:
         return Response(msgspec.json.encode({"dry_run": query.dry_run, "results": _run(tx, batch)}), media_type=JSON)
 
-    return await deps.once(request, work, author, dry_run=query.dry_run)
+    return await deps.once(request, work, author, dry_run=query.dry_run, share=Share.apart)
 
 
 def _run(tx: Transaction, batch: Batch) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from app.exchange import files, imports
 from app.exchange.imports import File, ImportMode, Report, Wish
 from app.exchange.loose_dates import First
 from app.kit.collector import resting
-from app.kit.db import Transaction
+from app.kit.db import Share, Transaction
 from app.kit.errors import Invalid
 from app.kit.fields import Flag, Word
 from app.kit.resource import Resource
@@ -151,7 +151,7 @@ async def import_records(request: Request) -> Response:
 
         try:
             with resting():
-                return await deps.once(request, work, author, dry_run=query.dry_run)
+                return await deps.once(request, work, author, dry_run=query.dry_run, share=Share.never)
         except imports.Refused as refused:
             refused.extra = {"errors": [problem.shown() for problem in refused.problems], "notes": list(file.notes)}
             raise
