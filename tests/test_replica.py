@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
@@ -302,3 +303,32 @@ def test_a_state_that_neither_side_can_show_is_not_faked(pair: Pair) -> None:
         closing(records.open_database(pair.primary.url(port=free_port()), replica_url=pair.replica.url())) as database,
     ):
         database.submit_read(on_the_replica, at_least=10).result(20)
+
+
+def test_what_one_side_answers_is_not_kept_as_the_state_that_the_other_has_shown(
+    client: httpx.Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replica was away when the probe asked, and was found to answer before the rows were read."""
+    anybody = httpx.Client(base_url=client.base_url, timeout=30)  # who comes with a key is looked up each time
+    for _ in range(3):
+        names(anybody)
+    pair.hold()
+    assert client.post("/v1/organizations", json={"name": "New", "kind": "other"}).status_code == 201
+    ask = Database._state
+
+    async def of_the_primary(self: Database) -> Any:
+        assert self.replica is not None
+        self.replica.away = True
+        try:
+            return await ask(self)
+        finally:
+            self.replica.away = False
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "_state", of_the_primary)
+        assert names(anybody) == set()
+    pair.go_on()
+    pair.caught_up()
+    for _ in range(3):
+        assert names(anybody) == {"New"}
+    anybody.close()
