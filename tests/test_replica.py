@@ -309,26 +309,26 @@ def test_what_one_side_answers_is_not_kept_as_the_state_that_the_other_has_shown
     client: httpx.Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The replica was away when the probe asked, and was found to answer before the rows were read."""
-    anybody = httpx.Client(base_url=client.base_url, timeout=30)  # who comes with a key is looked up each time
-    for _ in range(3):
-        names(anybody)
-    pair.hold()
-    assert client.post("/v1/organizations", json={"name": "New", "kind": "other"}).status_code == 201
-    ask = Database._state
+    ask, elsewhere = Database._state, list[bool]()
 
-    async def of_the_primary(self: Database) -> Any:
+    async def state(self: Database) -> Any:
         assert self.replica is not None
-        self.replica.away = True
+        self.replica.away = bool(elsewhere)
         try:
             return await ask(self)
         finally:
             self.replica.away = False
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Database, "_state", of_the_primary)
+    monkeypatch.setattr(Database, "_state", state)
+    with httpx.Client(base_url=client.base_url, timeout=30) as anybody:  # who comes with a key is looked up each time
+        for _ in range(3):
+            names(anybody)
+        pair.hold()
+        assert client.post("/v1/organizations", json={"name": "New", "kind": "other"}).status_code == 201
+        elsewhere.append(True)
         assert names(anybody) == set()
-    pair.go_on()
-    pair.caught_up()
-    for _ in range(3):
-        assert names(anybody) == {"New"}
-    anybody.close()
+        elsewhere.clear()
+        pair.go_on()
+        pair.caught_up()
+        for _ in range(3):
+            assert names(anybody) == {"New"}
