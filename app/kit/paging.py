@@ -127,7 +127,7 @@ def page(
     if after is None or after.value is not None:
         with_key = _with_key(statement, order, behind=after is not None)
         bounds = {**place, LIMIT: limit + 1}
-        if (on_the_way := walks.along(tx, order.column, where)) is not None:
+        if (on_the_way := walks.along(tx, order.column, where, limit)) is not None:
             walk = _near(with_key, order, behind=after is not None)
             rows += tx.execute(walk.where(*on_the_way), bounds).all()
         if len(rows) <= limit:
