@@ -141,7 +141,7 @@ def write(page: Path, found: list[Figure]) -> None:
     told = {_about(line): line for line in known.splitlines() if line.startswith("| ") and line != HEAD[0]}
     for line in rows(found, f"{datetime.now(UTC):%Y-%m-%d}, {_commit()}"):
         told[_about(line)] = _with_cells_of(told.get(_about(line)), line)
-    lines = sorted(told.values(), key=lambda line: _rank(_about(line)[0]))
+    lines = sorted(told.values(), key=lambda line: (_rank(_about(line)[0]), _about(line)))
     page.write_text("\n".join([before + BEGIN, *HEAD, *lines, END]) + after)
 
 
