@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from time import perf_counter, time
-from typing import Any, cast
+from typing import Any
 
 from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -76,47 +76,28 @@ class Notes:
 
     def note(
         self, asked: Asked, route: str, method: str, status: int, seconds: float, fields: Mapping[str, Any], *,
-        live: bool = False,
+        live: bool = False, standing: Standing | None = None,
     ) -> None:  # fmt: skip
-        """`live`: it was a stream, whose duration says nothing. `fields`: what the line tells beside the duration."""
+        """`live`: it was a stream, whose duration says nothing. `fields`: what the line tells beside the duration; `standing`:
+        the line itself, where it was written beforehand."""
         self._metrics.answered(route, method, status, None if live else seconds)
         level = logging.DEBUG if route in QUIET and status < 400 else logging.INFO
-        self._write(level, asked, seconds, fields)
-
-    def standing(self, fields: Mapping[str, Any]) -> Standing | None:
-        """The line of an answer that may be given `again`, where it can be written beforehand."""
-        lines = direct(log) if log.isEnabledFor(logging.INFO) else None
-        line = Line(0.0, "INFO", log.name, "request", fields)
-        return None if lines is None else lines.standing(line, DURATION)
-
-    def again(
-        self,
-        asked: Asked,
-        route: str,
-        status: int,
-        seconds: float,
-        fields: Mapping[str, Any],
-        standing: Standing | None,
-    ) -> None:
-        """Note that an answer was given again, whose line is this."""
-        self._metrics.answered(route, "GET", status, seconds)
-        lines = direct(log) if standing is not None else None
-        if (
-            lines is None
-            or not log.isEnabledFor(logging.INFO)
-            or not lines.again(cast("Standing", standing), time(), round(seconds * 1000, 3), asked)
-        ):
-            self._write(logging.INFO, asked, seconds, fields)
-
-    @staticmethod
-    def _write(level: int, asked: Asked, seconds: float, fields: Mapping[str, Any]) -> None:
         if not log.isEnabledFor(level):
             return
-        told = {**fields, DURATION: round(seconds * 1000, 3)}
-        if (lines := direct(log)) is not None:
+        lines, duration = direct(log), round(seconds * 1000, 3)
+        if lines is not None and standing is not None and lines.again(standing, time(), duration, asked):
+            return
+        told = {**fields, DURATION: duration}
+        if lines is not None:
             lines.tell(Line(time(), logging.getLevelName(level), log.name, "request", told, asked))
         else:  # nobody asks where in the program
             log.handle(log.makeRecord(log.name, level, __file__, 0, "request", (), None, extra=told))
+
+    def standing(self, fields: Mapping[str, Any]) -> Standing | None:
+        """The line of an answer that may be given again, where it can be written beforehand."""
+        lines = direct(log) if log.isEnabledFor(logging.INFO) else None
+        line = Line(0.0, "INFO", log.name, "request", fields)
+        return None if lines is None else lines.standing(line, DURATION)
 
 
 def _fields(scope: Scope, answer: _Answer) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from app.api import edge, problems
 from app.api.metrics import OTHER, SHARED, UNROUTED, Metrics
 from app.api.observed import X_REQUEST_ID, asked_by
-from app.api.verbatim import VERBATIM, Said, Verbatim
+from app.api.verbatim import VERBATIM, Said, Verbatim, written
 from app.kit.ids import request_id
 from app.settings import Settings
 
@@ -253,11 +253,8 @@ class Connection(HttpToolsProtocol):
         asked = asked_by(cast(Any, cycle.scope))
         try:
             if not cycle.disconnected:
-                parts = [STATUS_LINE[said.status]]
-                for name, value in cycle.default_headers:
-                    parts += name, b": ", value, b"\r\n"
-                parts += said.head, X_REQUEST_ID, b": ", asked.request_id.encode(), b"\r\n\r\n", said.body
-                self.line.write(b"".join(parts))
+                own = written(cycle.default_headers), said.head, written([(X_REQUEST_ID, asked.request_id.encode())])
+                self.line.write(b"".join((STATUS_LINE[said.status], *own, b"\r\n", said.body)))
             cast("Verbatim", self._verbatim).note(said, asked, perf_counter() - begin)
         finally:
             if not cycle.disconnected:
@@ -388,5 +385,4 @@ def _answer(slug: str, detail: str, root: str, own_id: str) -> bytes:
         (b"cache-control", b"no-store"), edge.NO_POLICY, *edge.SAFE,
         (edge.RESOURCE, b"same-origin"), (b"x-request-id", own_id.encode()),
     ]  # fmt: skip
-    lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-    return STATUS_LINE[kind.status] + lines + b"\r\n" + body
+    return STATUS_LINE[kind.status] + written(headers) + b"\r\n" + body

@@ -11,7 +11,7 @@ It is the part of freshness that needs no task, and no more: what is not found h
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -80,15 +80,14 @@ class Verbatim:
 
     def learn(self, scope: Scope, headers: Headers, fields: Mapping[str, Any]) -> None:
         """Remember a kept answer that was given, and how it went out: from the second time on that it reads so."""
-        kept: Kept | None = scope["state"].get("kept")
-        asked = scope["state"].get(
-            WORDS
-        )  # as it came, before a layer read it in another way; none where no connection looks
-        if kept is None or asked is None or "fastapi.telemetry" in scope or not _is_plain(headers, kept.status):
+        kept: Kept = scope["state"]["kept"]
+        # As it came, before a layer read it in another way. None where no connection looks for it.
+        asked = scope["state"].get(WORDS)
+        if asked is None or "fastapi.telemetry" in scope or not _is_plain(headers, kept.status):
             return
         if self._store.is_new(asked):
             return
-        head = b"".join(name + b": " + value + b"\r\n" for name, value in headers if name not in OF_ITS_OWN)
+        head = written(header for header in headers if header[0] not in OF_ITS_OWN)
         caller = scope["state"]["caller"]
         size = BESIDE + len(head) + len(kept.body)
         said = Said(
@@ -101,7 +100,12 @@ class Verbatim:
         """Note that it was said once more, to whom."""
         self._store.given += 1
         self.given += 1
-        self._notes.again(asked, said.route, said.status, seconds, said.fields, said.line)
+        self._notes.note(asked, said.route, "GET", said.status, seconds, said.fields, standing=said.line)
+
+
+def written(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they go over the wire."""
+    return b"".join([name + b": " + value + b"\r\n" for name, value in headers])
 
 
 def words(scope: Scope) -> Hashable:
