@@ -16,32 +16,30 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 
 
-class Ids(sa.types.TypeDecorator[Iterable[UUID]]):
-    """Ids in one text: a JSON array of what SQLite stores, or the text of an array of PostgreSQL's."""
+class Several(sa.types.TypeDecorator[Iterable[Any]]):
+    """Texts in one: a JSON array for SQLite, the text of an array for PostgreSQL."""
 
     impl = sa.Text
     cache_ok = True
 
-    def process_bind_param(self, value: Iterable[UUID] | None, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: Iterable[Any] | None, dialect: Dialect) -> str | None:
         if value is None:
             return None
         if dialect.name == "sqlite":
-            return "[" + ",".join([f'"{identifier.hex}"' for identifier in value]) + "]"
-        return "{" + ",".join([identifier.hex for identifier in value]) + "}"
+            return msgspec.json.encode(self.texts(value)).decode()
+        return "{" + ",".join([f'"{_escaped(text)}"' for text in self.texts(value)]) + "}"
+
+    def texts(self, values: Iterable[Any]) -> list[str]:
+        return list(values)
 
 
-class Texts(sa.types.TypeDecorator[Iterable[str]]):
-    """Texts in one, in the same way."""
+class Ids(Several):
+    """Ids, as SQLite stores them."""
 
-    impl = sa.Text
     cache_ok = True
 
-    def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
-        if dialect.name == "sqlite":
-            return msgspec.json.encode(list(value)).decode()
-        return "{" + ",".join([f'"{_escaped(text)}"' for text in value]) + "}"
+    def texts(self, values: Iterable[UUID]) -> list[str]:
+        return [identifier.hex for identifier in values]
 
 
 def _escaped(text: str) -> str:
@@ -55,7 +53,7 @@ class among(sa.sql.functions.FunctionElement[Any]):  # noqa: N801  # it reads as
     inherit_cache = True
 
     def __init__(self, column: sa.ColumnElement[Any], name: str = "ids") -> None:
-        super().__init__(column, sa.bindparam(name, type_=Ids if isinstance(column.type, sa.Uuid) else Texts))
+        super().__init__(column, sa.bindparam(name, type_=Ids if isinstance(column.type, sa.Uuid) else Several))
 
 
 @compiles(among, "sqlite")
