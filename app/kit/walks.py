@@ -62,7 +62,7 @@ def along(tx: Transaction, key: sa.Column[Any], where: Clauses, limit: int) -> C
     part = prod(_count_of(tx, clause) / rows for clause in hindering)
     if part * FAR < 2 * limit:
         return None
-    return [_without_index(clause) if clause in hindering else clause for clause in where]
+    return [_without_index(clause) if _leads_astray(clause, key) else clause for clause in where]
 
 
 def _leads_astray(clause: sa.ColumnElement[bool], key: sa.Column[Any]) -> bool:
