@@ -29,13 +29,17 @@ def database(emptied: Database, clock: Ticking) -> Database:
     if emptied.engine.dialect.name == "postgresql":
         empty(emptied.engine)
     else:
-        _empty_file(emptied.engine)
+        clear(emptied.engine, BACK)
     emptied.clock = clock
     return emptied
 
 
-def clear(engine: sa.Engine) -> int:
-    """Take everything out, and go one step on in the sequence: no number stands for two states. The number."""
+ON, BACK = "UPDATE clock SET seq = seq + 1 RETURNING seq", "UPDATE clock SET seq = 0 RETURNING seq"
+"""What becomes of the sequence: it goes one step on, so that no number stands for two states; or begins anew."""
+
+
+def clear(engine: sa.Engine, sequence: str = ON) -> int:
+    """Take everything out. The number of the sequence then."""
     with engine.begin() as connection:
         connection.exec_driver_sql(
             "PRAGMA defer_foreign_keys = ON"
@@ -44,7 +48,7 @@ def clear(engine: sa.Engine) -> int:
         )
         for table in {*Base.metadata.tables, INDEX.name} - {"api_key", "clock"}:
             connection.exec_driver_sql(f'DELETE FROM "{table}"')  # noqa: S608  # our own
-        return int(connection.exec_driver_sql("UPDATE clock SET seq = seq + 1 RETURNING seq").scalar_one())
+        return int(connection.exec_driver_sql(sequence).scalar_one())
 
 
 EMPTY = (
@@ -68,12 +72,4 @@ def empty(engine: sa.Engine) -> None:
     """A PostgreSQL as it was after its migrations, whatever tables these have made."""
     with engine.begin() as connection:
         for statement in EMPTY:
-            connection.exec_driver_sql(statement)
-
-
-def _empty_file(engine: sa.Engine) -> None:
-    with engine.begin() as connection:
-        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-        for name in {*Base.metadata.tables, INDEX.name} - {"api_key"}:
-            statement = "UPDATE clock SET seq = 0" if name == "clock" else f'DELETE FROM "{name}"'  # noqa: S608  # our own
             connection.exec_driver_sql(statement)
