@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter, time
 from typing import Any
 
@@ -137,17 +137,22 @@ class _Answer:
 
 
 def asked_by(scope: Scope) -> Asked:
-    """The id of a request and of its trace: those that the client sends, if they are well-formed and sent once; otherwise new
-    ones. A new trace takes the id of its first request, whose last bytes are random as the standard asks."""
+    """The id of a request and of its trace."""
+    return named(scope["headers"], _traced(scope))
+
+
+def named(headers: Iterable[tuple[bytes, bytes]], trace_id: str | None = None) -> Asked:
+    """The ids that the client sends, if they are well-formed and sent once; otherwise new ones. A new trace takes the id of its
+    first request, whose last bytes are random as the standard asks. `trace_id`: another one, which is known already."""
     own = request_id()
     sent_id = sent_trace = None
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name == X_REQUEST_ID:
             sent_id = value if sent_id is None else b""
         elif name == TRACEPARENT:
             sent_trace = value if sent_trace is None else b""
     chosen = sent_id.decode() if sent_id and _REQUEST_ID.fullmatch(sent_id) else own
-    return Asked(chosen, _traced(scope) or _trace_of(sent_trace) or own.replace("-", ""))
+    return Asked(chosen, trace_id or _trace_of(sent_trace) or own.replace("-", ""))
 
 
 def _trace_of(traceparent: bytes | None) -> str | None:

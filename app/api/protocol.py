@@ -14,16 +14,15 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api import edge, problems
 from app.api.metrics import OTHER, SHARED, UNROUTED, Metrics
-from app.api.observed import X_REQUEST_ID, asked_by
-from app.api.verbatim import VERBATIM, Said, Verbatim, written
+from app.api.observed import X_REQUEST_ID, named
+from app.api.verbatim import VERBATIM, WORDS, Said, Verbatim, Words, written
 from app.kit.ids import request_id
 from app.settings import Settings
 
@@ -79,6 +78,15 @@ QUIET = 5
 FRAMING = (b"content-length", b"transfer-encoding")
 
 
+class Held(NamedTuple):
+    """A request that nobody has read, because an answer to it is known; until it is known whether that is still true."""
+
+    data: bytes
+    words: Words
+    said: Said
+    since: float
+
+
 class Line:
     """The connection as uvicorn is shown it: what it sends is counted, and it is closed gently."""
 
@@ -131,16 +139,20 @@ class Connection(HttpToolsProtocol):
         self._stuck: tuple[float, int] | None = None  # since when bytes wait for the client; what it had taken then
         self._settled = 0  # all bytes that had been written when none waited last
         self._verbatim: Verbatim | None = self.app_state.get(VERBATIM)
-        self._is_first = False  # whether no request of this piece was answered here
+        self._begun = 0  # requests of which the parser has seen the first byte
+        self._is_between = True  # whether it has seen the last byte of each
+        self._held: Held | None = None
 
     # -- what asyncio says --
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.line = Line(transport, self)
         super().connection_made(cast(asyncio.Transport, self.line))
+        self._origin = self.client and self.client[0], self.server, self.scheme
         self._watch = self.loop.call_later(self._patience.beat, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._watch.cancel()
+        self._let_go()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -149,13 +161,30 @@ class Connection(HttpToolsProtocol):
             if self._got > self._patience.linger_bytes:
                 self.line.hang_up()
             return
+        self._let_go()
+        words = None
+        if self._is_between and not self._is_working and self._verbatim is not None:
+            words = self._verbatim.read(data, self._origin)
+            if words is not None and (said := self._verbatim.find(words)) is not None:
+                self._hold(self._verbatim, Held(data, words, said, perf_counter()))
+                return
+        self._take(data, words)
+
+    def _take(self, data: bytes, words: Words | None) -> None:
+        """Read what came. `words`: how it reads, for whoever learns the answer, if it is one request."""
         if self.phase is Phase.NOTHING:
             self._enter(Phase.HEAD)
         self._around += len(data)
-        self._is_first = True
+        begun = self._begun
         self._read(data)
+        if words is not None and self._is_between and self._begun == begun + 1 and self.cycle.keep_alive:
+            self.cycle.scope["state"][WORDS] = words
         if self._around > self._patience.most_around and self.phase in (Phase.HEAD, Phase.BODY):
             self._refuse_length()
+
+    def shutdown(self) -> None:
+        self._let_go()
+        super().shutdown()
 
     def _read(self, data: bytes) -> None:
         """As uvicorn does it, but without its warnings, of which a client could fill the log: it may offer to speak HTTP/2."""
@@ -191,6 +220,8 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if self._is_known:
             return
+        self._begun += 1
+        self._is_between = False
         if self.phase is Phase.NOTHING:  # the next request came in the same piece
             self._enter(Phase.HEAD)
         super().on_message_begin()
@@ -220,6 +251,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade() and self._framing:
             return  # not yet: see _pass_by
+        self._is_between = True
         # Answered before it was here whole: the client may ask again, as one that has just come.
         self._enter(Phase.HEAD if self.cycle.response_complete else Phase.NOTHING)
         super().on_message_complete()
@@ -230,35 +262,40 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
 
     # -- what was said before --
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """Answer with what was said before, or ask the application. Of a piece with many requests only the first is answered
-        here: the others have their turns between those of everybody else."""
-        said = None
-        if self._is_first and self._verbatim is not None and app is self.app and not self.pipeline:
-            said = self._verbatim.find(cast(Any, cycle.scope))
-        if said is None or self._verbatim is None:
-            super()._start_asgi_task(cycle, app)
-            return
-        self._is_first = False
-        self._verbatim.confirm(
-            said, partial(self._say, said, cycle, perf_counter()), partial(super()._start_asgi_task, cycle, app)
-        )
+    def _hold(self, verbatim: Verbatim, held: Held) -> None:
+        """Answer with what was said before, soon, if it is still true."""
+        self._unset_keepalive_if_required()
+        self._enter(Phase.NOTHING)
+        self._held = held
+        verbatim.confirm(held.said, partial(self._say, verbatim, held), partial(self._let_go, held))
 
-    def _say(self, said: Said, cycle: RequestResponseCycle, begin: float) -> None:
+    def _say(self, verbatim: Verbatim, held: Held) -> None:
         """Say it again, as the answer to this request."""
-        if not cycle.keep_alive or self.flow.write_paused:  # by now this is the last one, or is taken slowly
-            super()._start_asgi_task(cycle, self.app)
+        if held is not self._held:
             return
-        cycle.response_started = cycle.response_complete = True
-        asked = asked_by(cast(Any, cycle.scope))
+        if self.flow.write_paused:  # it is taken slowly
+            self._let_go()
+            return
+        self._held = None
+        said, asked = held.said, named(held.words.names)
         try:
-            if not cycle.disconnected:
-                own = written(cycle.default_headers), said.head, written([(X_REQUEST_ID, asked.request_id.encode())])
-                self.line.write(b"".join((STATUS_LINE[said.status], *own, b"\r\n", said.body)))
-            cast("Verbatim", self._verbatim).note(said, asked, perf_counter() - begin)
+            own = (
+                written(self.server_state.default_headers),
+                said.head,
+                written([(X_REQUEST_ID, asked.request_id.encode())]),
+            )
+            self.line.write(b"".join((STATUS_LINE[said.status], *own, b"\r\n", said.body)))
+            verbatim.note(said, asked, perf_counter() - held.since)
         finally:
-            if not cycle.disconnected:
-                self.on_response_complete()
+            self.on_response_complete()
+
+    def _let_go(self, held: Held | None = None) -> None:
+        """Ask the application after all: the answer is another by now, or there is more to do than to repeat it. `held`: only
+        if it is this that waits."""
+        waiting = self._held
+        if waiting is not None and (held is None or held is waiting):
+            self._held = None
+            self._take(waiting.data, waiting.words)
 
     # -- what becomes of it --
     @property

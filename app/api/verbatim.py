@@ -5,16 +5,18 @@ server is set. So an answer that went out whole is an answer to every request th
 long as the registry is in the same state. New each time are its id, its trace and the date; it is counted and leaves its line
 in the log as every other. An answer of which more would differ (of a caller whose requests are counted) is not given so.
 
-It is the part of freshness that needs no task, and no more: what is not found here is answered as without it.
+A request is known by its bytes, before anybody reads them: as far as they came in one piece, as most do, and make one request.
+It is the part of freshness that needs no parser and no task, and no more: what is not found here is answered as without it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.types import Scope
 
@@ -27,15 +29,22 @@ VERBATIM = "verbatim"
 """Under which name the state of the lifespan has them: for connections."""
 OF_ITS_OWN = frozenset((X_REQUEST_ID, TRACEPARENT))
 """Headers of requests and of answers that differ each time."""
-SECRET = frozenset((b"authorization", b"proxy-authorization", b"cookie"))
-NOT_TOLD = OF_ITS_OWN | SECRET
 COUNTED = b"ratelimit"
-LONGEST = 128
-"""Bytes of a name that a client gives to a request. A longer one counts as any other header does."""
+LONGEST = 8_192
+"""Bytes of a request that may be known by them."""
 WORDS = "words"
 """Under which name the state of a request has how it reads."""
+_NAMES = re.compile(rb"\r\n(" + b"|".join(OF_ITS_OWN) + rb"): ?([!-~]{1,128})(?=\r\n)", re.IGNORECASE)
+"""A name that a client gives to its request, as it is sent."""
 
 Headers = list[tuple[bytes, bytes]]
+
+
+class Words(NamedTuple):
+    """How a request reads: what it is known by, and the names that its client gives to it."""
+
+    key: Hashable
+    names: Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +72,17 @@ class Verbatim:
         self._notes = notes
         self.given = 0
 
-    def find(self, scope: Scope) -> Said | None:
-        """What was said to this request when it came last. It is an answer to it only if `confirm` says so."""
-        if not self._store.most or scope["method"] != "GET":
+    def read(self, data: bytes, origin: Hashable) -> Words | None:
+        """How these bytes read, which came in one piece from this `origin`, if an answer to them may be known."""
+        if not (self._store.most and data.startswith(b"GET ") and data.endswith(b"\r\n\r\n") and len(data) <= LONGEST):
             return None
-        asked = scope["state"][WORDS] = words(scope)
-        found = self._store.look_up(asked)
+        names = [(name.lower(), value) for name, value in _NAMES.findall(data)]
+        told = _NAMES.sub(b"", data) if names else data
+        return Words((origin, hashlib.sha256(told).digest()), names)  # no secret is kept
+
+    def find(self, words: Words) -> Said | None:
+        """What was said to this when it came last. It is an answer to it only if `confirm` says so."""
+        found = self._store.look_up(words.key)
         return found if isinstance(found, Said) else None
 
     def confirm(self, said: Said, then: Callable[[], object], otherwise: Callable[[], object]) -> None:
@@ -81,11 +95,12 @@ class Verbatim:
     def learn(self, scope: Scope, headers: Headers, fields: Mapping[str, Any]) -> None:
         """Remember a kept answer that was given, and how it went out: from the second time on that it reads so."""
         kept: Kept = scope["state"]["kept"]
-        # As it came, before a layer read it in another way. None where no connection looks for it.
-        asked = scope["state"].get(WORDS)
-        if asked is None or "fastapi.telemetry" in scope or not _is_plain(headers, kept.status):
+        words: Words | None = scope["state"].get(WORDS)  # none where no connection looks for it
+        if words is None or "fastapi.telemetry" in scope or not _is_plain(headers, kept.status):
             return
-        if self._store.is_new(asked):
+        if words.names != [header for header in scope["headers"] if header[0] in OF_ITS_OWN]:
+            return  # its names are written in a way that is read here otherwise than there
+        if self._store.is_new(words.key):
             return
         head = written(header for header in headers if header[0] not in OF_ITS_OWN)
         caller = scope["state"]["caller"]
@@ -94,7 +109,7 @@ class Verbatim:
             kept.status, head, kept.body, kept.route, fields, self._notes.standing(fields),
             None if caller is ANYBODY else caller.until, kept.state, size,
         )  # fmt: skip
-        self._store.keep(asked, said)
+        self._store.keep(words.key, said)
 
     def note(self, said: Said, asked: Asked, seconds: float) -> None:
         """Note that it was said once more, to whom."""
@@ -106,17 +121,6 @@ class Verbatim:
 def written(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Headers as they go over the wire."""
     return b"".join([name + b": " + value + b"\r\n" for name, value in headers])
-
-
-def words(scope: Scope) -> Hashable:
-    """How a request reads, and where it comes from and goes to. Of what may be a secret only a fingerprint is in it."""
-    headers, client = scope["headers"], scope["client"]
-    told = [header for header in headers if header[0] not in NOT_TOLD]
-    if len(told) != len(headers):
-        told += [
-            (name, hashlib.sha256(value).digest()) for name, value in headers if name in SECRET or len(value) > LONGEST
-        ]
-    return scope["raw_path"], scope["query_string"], client and client[0], scope["server"], scope["scheme"], *told
 
 
 def _is_plain(headers: Headers, status: int) -> bool:

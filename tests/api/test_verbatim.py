@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from app.api import logs
+from app.api.freshness import Present
 from app.api.observed import Observed
 from app.kit.db import Database
 from tests.api.conftest import Make
 from tests.conftest import serving
+from tests.support.waiting import until
 from tests.support.wire import AUTHORIZED, Wire
 
 LIST, ILO = "/v1/organizations?limit=3", "/v1/organizations/ilo"
@@ -37,6 +41,20 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     with monkeypatch.context() as patched:
         patched.setattr(Observed, "__call__", counted)
         yield asked
+
+
+@contextmanager
+def slowly(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.3, *, true: bool = True) -> Iterator[None]:
+    """It takes so long until it is known whether an answer is still true."""
+    confirm = Present.confirm
+
+    def later(self, state, *told):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN002, ANN202
+        asked = state if true else state._replace(era=-1)
+        asyncio.get_running_loop().call_later(seconds, confirm, self, asked, *told)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Present, "confirm", later)
+        yield
 
 
 @pytest.fixture
@@ -121,6 +139,45 @@ def test_a_client_that_names_each_of_its_requests_finds_the_name_again(
         assert b"\r\nx-request-id: " in answer
 
 
+@pytest.mark.parametrize("cut", [1, 4, 30, -4, -1])
+def test_in_two_pieces_it_is_the_same_request(port: int, cut: int) -> None:
+    raw = request(ILO)
+    with Wire(port).connect() as line:
+        whole = [exchange(line, raw)[0] for _ in range(WARM)][-1]
+        for _ in range(3):
+            line.sendall(raw[:cut])
+            time.sleep(0.02)
+            (answer,) = exchange(line, raw[cut:])
+            assert OWN.sub(b"", answer) == OWN.sub(b"", whole)
+            assert OWN.sub(b"", exchange(line, raw)[0]) == OWN.sub(b"", whole)
+
+
+@pytest.mark.parametrize("before", [b"", request(LIST)])
+def test_what_reads_like_a_request_inside_of_another_is_no_request(port: int, before: bytes) -> None:
+    """Else somebody could have others, on a connection that a proxy shares among them, get answers to what they did not ask."""
+    known = request(ILO)
+    with Wire(port).connect() as line:
+        for _ in range(WARM):
+            exchange(line, known)
+        line.sendall(before + b"GET /v1/instruments?limit=2 HTTP/1.1\r\nX-Note: ")
+        time.sleep(0.05)
+        answers = exchange(line, known, answers=2 if before else 1)  # the note, and the end of the headers
+    assert b"/v1/instruments" in answers[-1]
+
+
+def test_a_body_that_reads_like_a_request_is_a_body(port: int) -> None:
+    known = request(ILO)
+    with Wire(port).connect() as line:
+        for _ in range(WARM):
+            exchange(line, known)
+        for _ in range(3):
+            line.sendall(b"GET /v1/nothing HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % len(known))
+            time.sleep(0.02)
+            (answer,) = exchange(line, known)
+            assert answer.startswith(b"HTTP/1.1 404 ")
+            assert exchange(line, known)[0].startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_pipeline_is_answered_in_its_order_and_a_client_that_says_it_is_the_last_is_hung_up_on(port: int) -> None:
     with Wire(port).connect() as line:
         for target in (ILO, LIST):
@@ -136,6 +193,77 @@ def test_a_pipeline_is_answered_in_its_order_and_a_client_that_says_it_is_the_la
             (old,) = exchange(line, request(ILO, b"Connection: keep-alive", version=b"1.0"))
             assert line.recv(1) == b""
             assert b"\r\nconnection: close\r\n" in old
+
+
+def test_who_asks_again_before_the_answer_is_there_gets_both_in_their_order(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Wire(port).connect() as line:
+        for target in (ILO, LIST):
+            for _ in range(WARM):
+                exchange(line, request(target))
+        with slowly(monkeypatch):
+            line.sendall(request(ILO))
+            time.sleep(0.05)
+            line.sendall(request(LIST))
+            time.sleep(0.05)
+            answers = exchange(line, request(ILO), answers=3)
+        assert [b'"items"' in answer for answer in answers] == [False, True, False]
+        assert b'"items"' in exchange(line, request(LIST))[0]
+
+
+@pytest.mark.parametrize("true", [True, False])
+def test_who_hangs_up_before_the_answer_is_there_is_in_the_log_as_ever(
+    port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, true: bool
+) -> None:
+    caplog.set_level(logging.INFO, "concord.access")
+    with Wire(port).connect() as line:
+        for _ in range(WARM):
+            exchange(line, request(ILO))
+        with slowly(monkeypatch, true=true):
+            line.sendall(request(ILO))
+            time.sleep(0.05)
+            line.close()
+            until(lambda: sum(getattr(record, "path", None) == ILO for record in caplog.records) == WARM + 1)
+
+
+def test_a_server_that_stops_answers_what_it_has_taken_in(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as until_read:
+        with serving(make()) as port:
+            line = until_read.enter_context(Wire(port).connect())
+            for _ in range(WARM):
+                exchange(line, request(ILO))
+            with slowly(monkeypatch, seconds=5):
+                line.sendall(request(ILO))
+                time.sleep(0.1)
+        (answer,) = exchange(line, b"")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (b"X-Request-ID:mine-1", b"mine-1"), (b"x-request-id: mine-1", b"mine-1"), (b"X-REQUEST-ID:  mine-1", b"mine-1"),
+        (b"X-Request-ID: mine 1", None), (b"X-Request-ID: ", None), (b"X-Request-ID: a\r\nX-Request-ID: b", None),
+    ],
+)  # fmt: skip
+def test_a_name_is_read_as_the_application_reads_it(port: int, written: bytes, expected: bytes | None) -> None:
+    with Wire(port).connect() as line:
+        ids = [
+            re.search(rb"\r\nx-request-id: (\S+)\r\n", exchange(line, request(ILO, written))[0])[1]  # type: ignore[index]
+            for _ in range(WARM + 2)
+        ]
+    assert (set(ids) == {expected}) if expected else (len(set(ids)) == WARM + 2)
+
+
+def test_no_secret_is_kept_with_what_was_said(port: int, app: FastAPI) -> None:
+    with Wire(port).connect() as line:
+        for _ in range(WARM):
+            exchange(line, request(ILO, b"Authorization: " + AUTHORIZED["Authorization"].encode(), b"Cookie: c=hidden"))
+    kept = repr(list(app.state.kept._kept.items()))
+    assert "hidden" not in kept
+    assert AUTHORIZED["Authorization"].split()[-1] not in kept
 
 
 def test_requests_that_differ_each_time_push_nothing_out(port: int, app: FastAPI) -> None:
