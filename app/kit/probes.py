@@ -126,7 +126,9 @@ class Coalesced(ABC):
 
     def _begin(self) -> None:
         self._asking = []
-        asyncio.get_running_loop().call_soon(self._send)  # who asks in this turn is told by the same answer
+        loop = asyncio.get_running_loop()
+        # Who asks in this turn is told by the same answer; and in the next: who has just had an answer asks again by then.
+        loop.call_soon(loop.call_soon, self._send)
 
     def _send(self) -> None:
         self._asking, self._waiting = self._waiting, []
