@@ -186,13 +186,14 @@ class ServerProbe(Coalesced):
     """Of a PostgreSQL server, on a connection of its own.
 
     The clock's row says more than its number: which transaction has written it last (`xmin`). Writes that have no number, such
-    as those of keys, touch that row, and so are seen as well (`revisions.touch`).
+    as those of keys, touch that row, and so are seen as well (`revisions.touch`). Of which server it is tells when that was
+    started: after a failover there is another one, behind a pooler perhaps, which may have other states under the same numbers.
 
     libpq is asked without its driver's own waiting: that would cost more than the question, and would spend seconds on
     cancelling one that nobody answers.
     """
 
-    QUESTION = "SELECT seq, xmin::text FROM clock"
+    QUESTION = "SELECT seq, xmin::text, pg_postmaster_start_time() FROM clock"
 
     def __init__(self, url: URL, *, is_away: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
@@ -200,7 +201,6 @@ class ServerProbe(Coalesced):
         self._is_away = is_away
         self._line: psycopg.Connection[Any] | None = None
         self._connecting: asyncio.Future[psycopg.Connection[Any]] | None = None
-        self._times = 0  # connected: another server may stand there now, with other states under the same numbers
         self._results: list[PGresult] = []
         self._rest_until = 0.0
         self._is_closed = False
@@ -239,7 +239,7 @@ class ServerProbe(Coalesced):
     def _understand(self) -> None:
         results, self._results = self._results, []
         if len(results) == 1 and results[0].status == ExecStatus.TUPLES_OK and results[0].ntuples == 1:
-            self._tell((self._times, *(results[0].get_value(0, column) for column in range(results[0].nfields))))
+            self._tell(tuple(results[0].get_value(0, column) for column in range(results[0].nfields)))
         elif results:
             self._fail()
 
@@ -259,7 +259,6 @@ class ServerProbe(Coalesced):
             return
         self._hang_up()
         self._line = connecting.result()
-        self._times += 1
         # Its socket, again: libpq closes its own when the line breaks, and the number may be another's at once.
         self._loop, self._ear = asyncio.get_running_loop(), os.dup(self._line.fileno())
         self._loop.add_reader(self._ear, self._heard)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from fastapi import FastAPI
 from app.kit import records, revisions
 from app.kit.db import Database, Transaction, table_of
 from app.kit.errors import Conflict, Full, Invalid, Unavailable
+from app.kit.probes import ReadingProbe, ServerProbe
 from app.registry.organizations import Organization
 from tests.conftest import TESTER, _serving
 from tests.support import servers
@@ -134,6 +136,30 @@ def nothing_is_lost(database: Database, load: Load) -> None:
 
 READY = 2.0
 """Seconds in which readiness notices that the database is gone."""
+
+
+@pytest.mark.parametrize("pooled", [False, True], ids=["a line of its own", "as any reader"])
+def test_a_server_that_was_started_again_is_another_state_though_nothing_was_written(
+    own: Postgres, *, pooled: bool
+) -> None:
+    """It may be another server by now, which has not seen the last writes, and has done others under the same numbers."""
+
+    async def seen() -> tuple[Any, Any, Any]:
+        probe = ReadingProbe(opened._state) if pooled else ServerProbe(opened.engine.url)
+        before = await probe.state(), await probe.state()
+        await asyncio.to_thread(own.restart)
+        for _ in range(100):  # until it is noticed, and for as long as the probe rests
+            if (after := await probe.state()) is not None:
+                break
+            await asyncio.sleep(0.1)
+        probe.close()
+        return *before, after
+
+    with closing(records.open_database(own.registry(), pool_size=2)) as opened:
+        first, again, after = asyncio.run(seen())
+    assert first == again is not None
+    assert first[:1] == after[:1]
+    assert first != after
 
 
 @pytest.mark.proves("R8", database="postgresql")
