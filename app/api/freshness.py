@@ -357,11 +357,8 @@ class Store:
 
     def find(self, key: Hashable, state: State) -> Entry | None:
         """What is kept under this key, if it was made under this state."""
-        kept = self._kept.get(key)
-        if kept is None or kept.state != state:
-            return None
-        self._kept.move_to_end(key)
-        return kept
+        found = self.look_up(key)
+        return found if found is not None and found.state == state else None
 
     def look_up(self, key: Hashable) -> Entry | None:
         """What is kept under this key, of whatever state."""
