@@ -134,7 +134,7 @@ def create_app(
     app.state.verbs = Verbs(app)
     # It looks at the side that those who are told will read.
     app.state.pulse = Pulse(
-        lambda: asyncio.wrap_future(app.state.database.submit_read(Transaction.sequence)), most=settings.max_listeners
+        lambda: app.state.database.ask(Transaction.sequence), most=settings.max_listeners
     )
     app.state.exports = Slots(settings.max_exports, "As many exports are being answered as this server takes at once.")
     app.state.failures = Failures()

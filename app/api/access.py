@@ -6,7 +6,6 @@ next request on, whichever worker takes it. What is no key may be a token of the
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import TYPE_CHECKING
 
@@ -71,7 +70,7 @@ async def _caller(request: Request) -> Caller:
 async def _holder(request: Request, secret: str) -> Caller | None:
     """Who holds a key or a token. Raises IssuerUnavailable."""
     database: Database = request.app.state.database
-    found = await asyncio.wrap_future(database.submit_read(lambda tx: keys.find(tx, secret), primary=True, alone=True))
+    found = await database.ask(lambda tx: keys.find(tx, secret), primary=True, alone=True)
     verifier: Verifier | None = request.app.state.oidc
     if found is None and verifier is not None and _TOKEN.fullmatch(secret):
         return await verifier.find(secret, database.clock())

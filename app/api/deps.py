@@ -71,9 +71,9 @@ async def reading(
         tx.sequence()  # every answer says which state it shows, a refusal as well
         return result
 
-    asked = there.submit_read(noted, primary=newest, at_least=least, alone=alone and as_of is None)
+    asked = there.ask(noted, primary=newest, at_least=least, alone=alone and as_of is None)
     try:
-        return await asyncio.wrap_future(asked)
+        return await asked
     finally:
         sequences.note(request, passed)
 

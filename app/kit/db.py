@@ -7,7 +7,6 @@ statement can tell is asked without a transaction, whose begin and end would cos
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import queue
 import random
@@ -36,7 +35,7 @@ from app.kit.errors import Again, Conflict, Forbidden, Full, Invalid, Unavailabl
 from app.kit.probes import FileProbe, Probe, ReadingProbe, ServerProbe
 from app.kit.replicas import Replica
 from app.kit.sides import Side, Watch
-from app.kit.turns import Queue, Turns
+from app.kit.turns import Queue, Soon, Turns
 from app.kit.vocabularies import Vocabulary
 
 T = TypeVar("T")
@@ -474,7 +473,13 @@ class Database:
     # -- for the event loop --
     def submit_read(self, work: Work[T], *, primary: bool = False, at_least: int = 0, alone: bool = False) -> Future[T]:
         """Raises Unavailable at once where too many wait already."""
-        return self._turns.submit(lambda: self.read(work, primary=primary, at_least=at_least, alone=alone))
+        return self._turns.submit(
+            partial(self.read, work, primary=primary, at_least=at_least, alone=alone), Future[T]()
+        )
+
+    def ask(self, work: Work[T], *, primary: bool = False, at_least: int = 0, alone: bool = False) -> Soon[T]:
+        """The same for a coroutine, which awaits it."""
+        return self._turns.submit(partial(self.read, work, primary=primary, at_least=at_least, alone=alone), Soon[T]())
 
     def submit_write(
         self, work: Work[T], author: Author, *, dry_run: bool = False, share: Share = Share.freely
@@ -482,7 +487,7 @@ class Database:
         """Raises Unavailable at once where too many wait already."""
         if self._writer is not None:
             return self._writer.submit(work, author, dry_run=dry_run, share=share)
-        return self._turns.submit(lambda: self.write(work, author, dry_run=dry_run))
+        return self._turns.submit(lambda: self.write(work, author, dry_run=dry_run), Future[T]())
 
     def probe(self) -> Probe:
         """What tells, on the event loop, which state a reading would see. Where there is a replica it is the one that would be
@@ -497,9 +502,9 @@ class Database:
         return probe
 
     async def _state(self) -> tuple[Any, ...] | None:
-        ask = lambda tx: tuple(tx.connection.exec_driver_sql(ServerProbe.QUESTION).one())  # noqa: E731
+        state = lambda tx: tuple(tx.connection.exec_driver_sql(ServerProbe.QUESTION).one())  # noqa: E731
         with suppress(Unavailable):
-            return await asyncio.wrap_future(self.submit_read(ask))
+            return await self.ask(state)
         return None
 
     def load(self) -> Load:
