@@ -230,5 +230,4 @@ class Assets(StaticFiles):
 
 def install(app: FastAPI) -> None:
     app.state.descriptions = {}
-    app.include_router(router)
     app.mount(ASSETS, Assets(directory=str(files("fastapi_offline") / "static")), name="assets")
