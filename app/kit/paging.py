@@ -19,7 +19,7 @@ from uuid import UUID
 import msgspec
 import sqlalchemy as sa
 
-from app.kit import walks
+from app.kit import prepared, walks
 from app.kit.db import Transaction
 from app.kit.errors import Malformed
 
@@ -128,13 +128,15 @@ def page(
         with_key = _with_key(statement, order, behind=after is not None)
         bounds = {**place, LIMIT: limit + 1}
         if (on_the_way := walks.along(tx, order.column, where, limit)) is not None:
-            walk = _near(with_key, order, behind=after is not None)
-            rows += tx.execute(walk.where(*on_the_way), bounds).all()
+            walk, values = prepared.where(_near(with_key, order, behind=after is not None), on_the_way)
+            rows += tx.execute(walk, bounds | values).all()
         if len(rows) <= limit:
-            rows = [*tx.execute(with_key.where(*where) if where else with_key, bounds).all()]
+            whole, values = prepared.where(with_key, where)
+            rows = [*tx.execute(whole, bounds | values).all()]
     if order.column.nullable and len(rows) <= limit:
         keyless = _keyless(statement, order, behind=after is not None and after.value is None)
-        rows += tx.execute(keyless.where(*where), {**place, LIMIT: limit + 1 - len(rows)}).all()
+        keyless, values = prepared.where(keyless, where)
+        rows += tx.execute(keyless, {**place, LIMIT: limit + 1 - len(rows)} | values).all()
     return rows[:limit], len(rows) > limit
 
 
