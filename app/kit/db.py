@@ -13,7 +13,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped_column
 
-from app.kit import edtf
+from app.kit import edtf, lookups
 from app.kit.engines import CACHE, READ_ONLY
 from app.kit.errors import Again, Conflict, Forbidden, Full, Invalid, Unavailable
 from app.kit.probes import FileProbe, Probe, ReadingProbe, ServerProbe
@@ -273,6 +273,14 @@ class Transaction:
         self._ask()
         return self.connection.execute(statement, parameters)
 
+    def rows(self, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> Sequence[sa.Row[Any]]:
+        """All rows of a statement that is made once and asked again and again: rows of SQLAlchemy, or tuples with the same
+        names."""
+        if self.left is None or self.view is not None:
+            return self.execute(statement, parameters).all()
+        self._ask()
+        return lookups.rows(self.connection, statement, parameters)
+
     def _ask(self) -> None:
         """Raises Several for a statement that would see another state than the one before."""
         if self.left is not None:
@@ -322,7 +330,7 @@ class Transaction:
             self.number = int(self.connection.exec_driver_sql(_SEQUENCE_SQL).scalar() or 0)
         return self.number
 
-    def saw(self, row: sa.Row[Any]) -> None:
+    def saw(self, row: Any) -> None:
         """Take note of the sequence that `row` tells in its column NUMBER."""
         if self.snapshot and self.view is None:
             self.number = int(row.registry_sequence)

@@ -16,14 +16,15 @@ from sqlalchemy.sql.cache_key import CacheKey
 Clauses = Sequence[sa.ColumnElement[bool]]
 
 
-def where(statement: sa.Select[Any], clauses: Clauses) -> tuple[sa.Select[Any], dict[str, Any]]:
-    """`statement` with these conditions, and the values in them, as parameters."""
+def where(statement: sa.Select[Any], clauses: Clauses) -> tuple[sa.Select[Any], dict[str, Any]] | None:
+    """`statement` with these conditions, and the values in them, as parameters. None where one of the conditions may mean
+    something else each time."""
     if not clauses:
         return statement, {}
     known = [clause._generate_cache_key() for clause in clauses]  # what SQLAlchemy finds its own SQL by
     keys = [key for key in known if key is not None]
-    if len(keys) < len(known):  # one of them may mean something else each time
-        return statement.where(*clauses), {}
+    if len(keys) < len(known):
+        return None
     condition = _Condition(clauses, keys)
     made, names = _made(statement, condition)
     return made, dict(zip(names, condition.values, strict=True))

@@ -183,11 +183,12 @@ def locate(tx: Transaction, resource: Resource[Any], key: str, *, to_write: bool
 
 
 def _found(tx: Transaction, ways: tuple[sa.Select[Any], sa.Select[Any]], key: str) -> sa.Row[Any] | None:
-    """The row that `key` names, by the statement for an id or the one for a slug."""
+    """The row that `key` names, by the statement for an id or the one for a slug; None where there is none."""
     named = key_of(key)
     if named is None:
         return None
-    return tx.execute(ways[0] if isinstance(named, UUID) else ways[1], {"key": named}).one_or_none()
+    rows = tx.rows(ways[0] if isinstance(named, UUID) else ways[1], {"key": named})
+    return rows[0] if rows else None
 
 
 def _nothing(resource: Resource[Any], key: str) -> NotFound:
