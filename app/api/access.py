@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
+from app.api.cors import header
 from app.auth import keys
 from app.auth.policy import ANYBODY, Caller, Permission
 from app.kit.db import Database
@@ -51,19 +52,19 @@ async def look_again(request: Request) -> None:
 
 
 async def _caller(request: Request) -> Caller:
-    header = request.headers.get("authorization")
-    if header is None:
+    told = header(request.scope, b"authorization")
+    if told is None:
         return ANYBODY
-    match = _BEARER.fullmatch(header.strip())
+    match = _BEARER.fullmatch(told.decode("latin-1").strip())
     if match is None:
         raise _unauthenticated("Authorization is not of the form: Bearer, a space, the key.", "invalid_request")
     found = await _holder(request, match[1])
     if found is None:
         _count_failure(request)
-        told = "No key has this secret, or it was revoked, or has expired."
+        detail = "No key has this secret, or it was revoked, or has expired."
         if request.app.state.oidc is not None:
-            told += " Nor is it a token that the issuer has signed for this registry and for now."
-        raise _unauthenticated(told, "invalid_token")
+            detail += " Nor is it a token that the issuer has signed for this registry and for now."
+        raise _unauthenticated(detail, "invalid_token")
     return found
 
 

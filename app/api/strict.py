@@ -20,6 +20,7 @@ from starlette.types import Scope
 
 from app.api import idempotency, sequences
 from app.api.access import admit
+from app.api.cors import header
 from app.auth.policy import least_role
 from app.kit.errors import Fault, Invalid, Malformed, RegistryError
 from app.kit.strict_json import parse
@@ -71,7 +72,8 @@ class StrictRoute(APIRoute):
                 idempotency.refuse(request)
             request.state.idempotency_key = idempotency.key_of(request) if repeats == "answered" else None
             response = await endpoint(request)
-            response.headers.update(sequences.shown(request))
+            for name, value in sequences.shown(request).items():
+                response.headers[name] = value
             if old := request.app.state.deprecations.get((request.method, self.path_format)):
                 for name, value in old.headers().items():
                     response.headers.append(name, value)
@@ -175,11 +177,11 @@ def check_media_type(request: Request, types: Sequence[str]) -> None:
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = parameters.replace(" ", "").lower()
     if kind.strip().lower() not in types or charset not in ("", "charset=utf-8", 'charset="utf-8"'):
-        header = "Accept-Patch" if MERGE_PATCH in types else "Accept-Post"
+        accepts = "Accept-Patch" if MERGE_PATCH in types else "Accept-Post"
         raise WrongMediaType(
             f"The body must be {' or '.join(types)} in UTF-8.",
             slug="unsupported-media-type",
-            headers={header: ", ".join(types)},
+            headers={accepts: ", ".join(types)},
         )
     if any(value.lower() != "identity" for value in request.headers.getlist("content-encoding")):
         raise WrongMediaType(
@@ -224,7 +226,10 @@ async def _pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 def _check_length(request: Request, limit: str) -> None:
     """Refuse a body that says it is longer than the route reads (`limit`: the setting), before anything is done for it."""
-    announced, most = request.headers.get("content-length", "0"), getattr(request.app.state.settings, limit)
+    announced = header(request.scope, b"content-length")
+    if announced is None:
+        return
+    most = getattr(request.app.state.settings, limit)
     if announced.isdigit() and int(announced[:20]) > most:
         raise _too_large(most)
 

@@ -487,7 +487,8 @@ class Database:
 
     def ask(self, work: Work[T], *, primary: bool = False, at_least: int = 0, alone: bool = False) -> Soon[T]:
         """The same for a coroutine, which awaits it."""
-        return self._turns.submit(partial(self.read, work, primary=primary, at_least=at_least, alone=alone), Soon[T]())
+        asked: Soon[T] = Soon()  # not Soon[T](), which asks typing
+        return self._turns.submit(partial(self.read, work, primary=primary, at_least=at_least, alone=alone), asked)
 
     def submit_write(
         self, work: Work[T], author: Author, *, dry_run: bool = False, share: Share = Share.freely
