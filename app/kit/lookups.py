@@ -24,17 +24,17 @@ from app.kit.engines import POOLED
 def rows(connection: Connection, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> Sequence[sa.Row[Any]]:
     """All rows, with their columns by name. Raises what `connection.execute` raises."""
     asked = _asked(statement, connection.dialect)
+    # Behind a pooler it takes a transaction; and who listens to statements hears of every one.
     if asked is None or connection.info.get(POOLED) or connection.dispatch.before_cursor_execute:
-        return connection.execute(
-            statement, parameters
-        ).all()  # it takes a transaction, or somebody wants to hear of it
+        return connection.execute(statement, parameters).all()
     values, cursor = asked.values(parameters), connection.connection.cursor()
     try:
         cursor.execute(asked.sql, values)
         found = cursor.fetchall()
     except connection.dialect.loaded_dbapi.Error as error:
-        connection._handle_dbapi_exception(error, asked.sql, values, cursor, None)
-    cursor.close()
+        connection._handle_dbapi_exception(error, asked.sql, values, cursor, None)  # raises it as `execute` would
+    finally:
+        cursor.close()
     return asked.rows(found)
 
 

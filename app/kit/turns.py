@@ -143,12 +143,13 @@ class Turns:
         with self._lock:
             if self._closed:
                 raise RuntimeError("nothing more is taken")
+            if self._unfinished >= len(self._threads) and len(self._threads) < self._size:
+                name = f"concord-db-{len(self._threads)}"
+                thread = threading.Thread(target=self._take, name=name, daemon=True)
+                thread.start()  # first: where none can be had, nothing has been promised
+                self._threads.append(thread)
             self._queue.enter(promise, free=self._size - self._running)
             self._unfinished += 1
-            if self._unfinished > len(self._threads) and len(self._threads) < self._size:
-                name = f"concord-db-{len(self._threads)}"
-                self._threads.append(threading.Thread(target=self._take, name=name, daemon=True))
-                self._threads[-1].start()
             self._work.put((run, promise))
         return promise
 
