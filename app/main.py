@@ -21,6 +21,7 @@ from app.api import deprecations, openapi, ops, problems, signals
 from app.api.crud import crud_router
 from app.api.deadlines import Deadlines
 from app.api.deprecations import DEPRECATIONS, Deprecation
+from app.api.direct import Direct
 from app.api.edge import Edge
 from app.api.freshness import Freshness, Present, Store
 from app.api.limits import Failures, RateLimit, Slots
@@ -133,9 +134,7 @@ def create_app(
     app.state.deprecations = deprecations.table(deprecated)
     app.state.verbs = Verbs(app)
     # It looks at the side that those who are told will read.
-    app.state.pulse = Pulse(
-        lambda: asyncio.wrap_future(app.state.database.submit_read(Transaction.sequence)), most=settings.max_listeners
-    )
+    app.state.pulse = Pulse(lambda: app.state.database.ask(Transaction.sequence), most=settings.max_listeners)
     app.state.exports = Slots(settings.max_exports, "As many exports are being answered as this server takes at once.")
     app.state.failures = Failures()
     app.state.kept = Store(settings.cache_bytes)
@@ -150,13 +149,14 @@ def create_app(
     app.state.verbatim = Verbatim(present=app.state.present, store=app.state.kept, notes=app.state.notes)
     problems.install(app)
     by_table = {resource.table.name: resource for resource in RESOURCES}
-    for resource in RESOURCES:
-        app.include_router(crud_router(resource, by_table))
-    for room in ROOMS:
-        app.include_router(room.router)
+    routers = [
+        *(crud_router(resource, by_table) for resource in RESOURCES), *(room.router for room in ROOMS), ops.router
+    ]  # fmt: skip
+    for router in routers:
+        app.include_router(router)
     ops.install(app)
     inner = app.build_middleware_stack  # of it the outermost answers crashes
-    app.build_middleware_stack = lambda: _layers(app, inner(), settings)  # type: ignore[method-assign]
+    app.build_middleware_stack = lambda: _layers(app, Direct(inner(), routers=routers), settings)  # type: ignore[method-assign]
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

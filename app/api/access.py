@@ -6,12 +6,12 @@ next request on, whichever worker takes it. What is no key may be a token of the
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
+from app.api.cors import header
 from app.auth import keys
 from app.auth.policy import ANYBODY, Caller, Permission
 from app.kit.db import Database
@@ -52,26 +52,26 @@ async def look_again(request: Request) -> None:
 
 
 async def _caller(request: Request) -> Caller:
-    header = request.headers.get("authorization")
-    if header is None:
+    told = header(request.scope, b"authorization")
+    if told is None:
         return ANYBODY
-    match = _BEARER.fullmatch(header.strip())
+    match = _BEARER.fullmatch(told.decode("latin-1").strip())
     if match is None:
         raise _unauthenticated("Authorization is not of the form: Bearer, a space, the key.", "invalid_request")
     found = await _holder(request, match[1])
     if found is None:
         _count_failure(request)
-        told = "No key has this secret, or it was revoked, or has expired."
+        detail = "No key has this secret, or it was revoked, or has expired."
         if request.app.state.oidc is not None:
-            told += " Nor is it a token that the issuer has signed for this registry and for now."
-        raise _unauthenticated(told, "invalid_token")
+            detail += " Nor is it a token that the issuer has signed for this registry and for now."
+        raise _unauthenticated(detail, "invalid_token")
     return found
 
 
 async def _holder(request: Request, secret: str) -> Caller | None:
     """Who holds a key or a token. Raises IssuerUnavailable."""
     database: Database = request.app.state.database
-    found = await asyncio.wrap_future(database.submit_read(lambda tx: keys.find(tx, secret), primary=True, alone=True))
+    found = await database.ask(lambda tx: keys.find(tx, secret), primary=True, alone=True)
     verifier: Verifier | None = request.app.state.oidc
     if found is None and verifier is not None and _TOKEN.fullmatch(secret):
         return await verifier.find(secret, database.clock())

@@ -88,7 +88,8 @@ def known(request: Request) -> list[str]:
 
 
 def _header(request: Request, name: str) -> str | None:
-    values = request.headers.getlist(name)
+    wanted = name.encode()
+    values = [value.decode("latin-1") for known, value in request.scope["headers"] if known == wanted]
     return ", ".join(values) if values else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -251,8 +250,7 @@ async def _create(request: Request, resource: Resource[Any], data: Any, author: 
         return await deps.once(request, create_and_show, author)
     stored = await deps.writing(request, create, author)
     # Where it was stored; and the answer says the number of the write, whatever came after it.
-    asked = deps.database(request).submit_read(lambda tx: shown(tx, stored), primary=True)
-    return await asyncio.wrap_future(asked)
+    return await deps.database(request).ask(lambda tx: shown(tx, stored), primary=True)
 
 
 def _with_warnings(tx: Transaction, resource: Resource[Any], data: Any, stored: Stored) -> Stored:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -71,9 +72,9 @@ async def reading(
         tx.sequence()  # every answer says which state it shows, a refusal as well
         return result
 
-    asked = there.submit_read(noted, primary=newest, at_least=least, alone=alone and as_of is None)
+    asked = there.ask(noted, primary=newest, at_least=least, alone=alone and as_of is None)
     try:
-        return await asyncio.wrap_future(asked)
+        return await asked
     finally:
         sequences.note(request, passed)
 
@@ -154,9 +155,10 @@ async def once(
 
 def query(request: Request, cls: type[Q]) -> Q:
     """The parameters of the request. Raises Malformed for one that has no meaning here, Invalid for a bad value."""
-    given = read_query(request.scope["query_string"])
+    raw = request.scope["query_string"]
+    given = read_query(raw)
     try:
-        return cls.model_validate(given)
+        return cls.model_validate(given) if raw else _unasked(cls)
     except ValidationError as error:
         faults = [Fault(fault["type"], fault["msg"], parameter=str(fault["loc"][0])) for fault in error.errors()]
     allowed = ", ".join(info.alias or name for name, info in cls.model_fields.items())
@@ -165,6 +167,12 @@ def query(request: Request, cls: type[Q]) -> Q:
         named = [Fault("unknown_parameter", f"Allowed: {allowed}.", parameter=name) for name in unknown]
         raise Malformed("A parameter has no meaning here.", slug="unknown-parameter", faults=named)
     raise Invalid("A parameter has a value that is not allowed.", faults=faults)
+
+
+@cache
+def _unasked(cls: type[Q]) -> Q:
+    """The parameters of a request that has none."""
+    return cls.model_validate({})
 
 
 def insist_on_writing(request: Request) -> None:

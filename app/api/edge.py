@@ -65,9 +65,11 @@ class Edge:
             exchange.say({} if alive else self._rate.count(scope))
             await self._app(scope, receive, exchange.send)
         except Exception as error:
-            if exchange.begun:  # too late to say so: a stream that breaks has no end, which every client sees
-                raise
             request = Request(self._seen(scope))
+            if exchange.begun:  # too late to say so: a stream that breaks has no end, which every client sees
+                if "error_id" not in scope["state"]:
+                    await on_crash(request, error)
+                raise
             respond = on_registry_error if isinstance(error, RegistryError) else on_crash
             await exchange.answer(await respond(request, error))
 

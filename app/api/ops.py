@@ -90,7 +90,7 @@ def _revision(tx: Transaction) -> str | None:
 async def _soon(request: Request, work: Work[T]) -> T:
     """What `work` reads. Raises Unavailable where that takes longer than somebody waits who asks how things are."""
     try:
-        return await asyncio.wait_for(asyncio.wrap_future(deps.database(request).submit_read(work)), PATIENCE)
+        return await asyncio.wait_for(deps.database(request).ask(work), PATIENCE)
     except TimeoutError:
         raise Unavailable("The database does not answer in time.") from None
 
@@ -230,5 +230,4 @@ class Assets(StaticFiles):
 
 def install(app: FastAPI) -> None:
     app.state.descriptions = {}
-    app.include_router(router)
     app.mount(ASSETS, Assets(directory=str(files("fastapi_offline") / "static")), name="assets")

@@ -20,6 +20,7 @@ from starlette.types import Scope
 
 from app.api import idempotency, sequences
 from app.api.access import admit
+from app.api.cors import header
 from app.auth.policy import least_role
 from app.kit.errors import Fault, Invalid, Malformed, RegistryError
 from app.kit.strict_json import parse
@@ -29,6 +30,7 @@ _ONCE = frozenset((b"host", b"origin", b"content-type", b"change-reason", b"auth
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 FORM = "application/x-www-form-urlencoded"
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class TooLarge(RegistryError):
@@ -42,8 +44,16 @@ class WrongMediaType(RegistryError):
 class StrictRoute(APIRoute):
     """A route that reads its headers strictly, lets in who may, and takes no parameter which it does not read."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = self._direct() or super().get_route_handler()
+    def get_route_handler(self) -> Handler:
+        return self.guarded(self._plain() or super().get_route_handler())
+
+    def direct(self) -> Handler | None:
+        """What answers its requests without FastAPI, where that is possible."""
+        plain = self._plain()
+        return None if plain is None else self.guarded(plain)
+
+    def guarded(self, endpoint: Handler) -> Handler:
+        """What answers a request: the endpoint, behind all that is asked of a request before it."""
         extra = self.openapi_extra or {}
         reads_query = not self.include_in_schema or "x-query" in extra
         permission, repeats = extra.get("x-permission"), extra.get("x-repeats")
@@ -61,8 +71,9 @@ class StrictRoute(APIRoute):
             if repeats == "refused":
                 idempotency.refuse(request)
             request.state.idempotency_key = idempotency.key_of(request) if repeats == "answered" else None
-            response = await handle(request)
-            response.headers.update(sequences.shown(request))
+            response = await endpoint(request)
+            for name, value in sequences.shown(request).items():
+                response.headers[name] = value
             if old := request.app.state.deprecations.get((request.method, self.path_format)):
                 for name, value in old.headers().items():
                     response.headers.append(name, value)
@@ -70,7 +81,7 @@ class StrictRoute(APIRoute):
 
         return strict
 
-    def _direct(self) -> Callable[[Request], Coroutine[Any, Any, Response]] | None:
+    def _plain(self) -> Handler | None:
         """The endpoint itself, where it takes nothing but the request and parts of the path as they are, and makes its answer
         itself. For each request FastAPI would find that out anew, which costs as much as a look-up in the database."""
         needs, endpoint = self.dependant, self.endpoint
@@ -85,12 +96,12 @@ class StrictRoute(APIRoute):
             return None
         name, parts = needs.request_param_name, [(field.name, field.alias) for field in needs.path_params]
 
-        async def direct(request: Request) -> Response:
+        async def plain(request: Request) -> Response:
             given = {into: request.path_params[part] for into, part in parts}
             response: Response = await endpoint(**{name: request}, **given)
             return response
 
-        return direct
+        return plain
 
 
 def check_path(scope: Scope) -> None:
@@ -166,11 +177,11 @@ def check_media_type(request: Request, types: Sequence[str]) -> None:
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = parameters.replace(" ", "").lower()
     if kind.strip().lower() not in types or charset not in ("", "charset=utf-8", 'charset="utf-8"'):
-        header = "Accept-Patch" if MERGE_PATCH in types else "Accept-Post"
+        accepts = "Accept-Patch" if MERGE_PATCH in types else "Accept-Post"
         raise WrongMediaType(
             f"The body must be {' or '.join(types)} in UTF-8.",
             slug="unsupported-media-type",
-            headers={header: ", ".join(types)},
+            headers={accepts: ", ".join(types)},
         )
     if any(value.lower() != "identity" for value in request.headers.getlist("content-encoding")):
         raise WrongMediaType(
@@ -215,7 +226,10 @@ async def _pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 def _check_length(request: Request, limit: str) -> None:
     """Refuse a body that says it is longer than the route reads (`limit`: the setting), before anything is done for it."""
-    announced, most = request.headers.get("content-length", "0"), getattr(request.app.state.settings, limit)
+    announced = header(request.scope, b"content-length")
+    if announced is None:
+        return
+    most = getattr(request.app.state.settings, limit)
     if announced.isdigit() and int(announced[:20]) > most:
         raise _too_large(most)
 

@@ -7,14 +7,13 @@ statement can tell is asked without a transaction, whose begin and end would cos
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import queue
 import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -30,13 +29,13 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped_column
 
-from app.kit import edtf
+from app.kit import edtf, lookups
 from app.kit.engines import CACHE, READ_ONLY
 from app.kit.errors import Again, Conflict, Forbidden, Full, Invalid, Unavailable
 from app.kit.probes import FileProbe, Probe, ReadingProbe, ServerProbe
 from app.kit.replicas import Replica
 from app.kit.sides import Side, Watch
-from app.kit.turns import Queue, Turns
+from app.kit.turns import Queue, Soon, Turns
 from app.kit.vocabularies import Vocabulary
 
 T = TypeVar("T")
@@ -274,6 +273,14 @@ class Transaction:
         self._ask()
         return self.connection.execute(statement, parameters)
 
+    def rows(self, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> Sequence[sa.Row[Any]]:
+        """All rows of a statement that is made once and asked again and again: rows of SQLAlchemy, or tuples with the same
+        names."""
+        if self.left is None or self.view is not None:
+            return self.execute(statement, parameters).all()
+        self._ask()
+        return lookups.rows(self.connection, statement, parameters)
+
     def _ask(self) -> None:
         """Raises Several for a statement that would see another state than the one before."""
         if self.left is not None:
@@ -323,7 +330,7 @@ class Transaction:
             self.number = int(self.connection.exec_driver_sql(_SEQUENCE_SQL).scalar() or 0)
         return self.number
 
-    def saw(self, row: sa.Row[Any]) -> None:
+    def saw(self, row: Any) -> None:
         """Take note of the sequence that `row` tells in its column NUMBER."""
         if self.snapshot and self.view is None:
             self.number = int(row.registry_sequence)
@@ -474,7 +481,14 @@ class Database:
     # -- for the event loop --
     def submit_read(self, work: Work[T], *, primary: bool = False, at_least: int = 0, alone: bool = False) -> Future[T]:
         """Raises Unavailable at once where too many wait already."""
-        return self._turns.submit(lambda: self.read(work, primary=primary, at_least=at_least, alone=alone))
+        return self._turns.submit(
+            partial(self.read, work, primary=primary, at_least=at_least, alone=alone), Future[T]()
+        )
+
+    def ask(self, work: Work[T], *, primary: bool = False, at_least: int = 0, alone: bool = False) -> Soon[T]:
+        """The same for a coroutine, which awaits it."""
+        asked: Soon[T] = Soon()  # not Soon[T](), which asks typing
+        return self._turns.submit(partial(self.read, work, primary=primary, at_least=at_least, alone=alone), asked)
 
     def submit_write(
         self, work: Work[T], author: Author, *, dry_run: bool = False, share: Share = Share.freely
@@ -482,7 +496,7 @@ class Database:
         """Raises Unavailable at once where too many wait already."""
         if self._writer is not None:
             return self._writer.submit(work, author, dry_run=dry_run, share=share)
-        return self._turns.submit(lambda: self.write(work, author, dry_run=dry_run))
+        return self._turns.submit(lambda: self.write(work, author, dry_run=dry_run), Future[T]())
 
     def probe(self) -> Probe:
         """What tells, on the event loop, which state a reading would see. Where there is a replica it is the one that would be
@@ -497,9 +511,9 @@ class Database:
         return probe
 
     async def _state(self) -> tuple[Any, ...] | None:
-        ask = lambda tx: tuple(tx.connection.exec_driver_sql(ServerProbe.QUESTION).one())  # noqa: E731
+        state = lambda tx: tuple(tx.connection.exec_driver_sql(ServerProbe.QUESTION).one())  # noqa: E731
         with suppress(Unavailable):
-            return await asyncio.wrap_future(self.submit_read(ask))
+            return await self.ask(state)
         return None
 
     def load(self) -> Load:

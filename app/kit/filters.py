@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Annotated, Any, ClassVar, cast
 from uuid import UUID
 
@@ -318,7 +319,13 @@ def narrowing(query: ListQuery, table: sa.Table, today: date) -> list[sa.ColumnE
 
 def questions(query: ListQuery) -> Iterator[tuple[Any, Where]]:
     """The filters that were set, with how each asks."""
-    for name, info in type(query).model_fields.items():
-        value = getattr(query, name)
-        if value is not None:
-            yield from ((value, mark) for mark in info.metadata if isinstance(mark, Where))
+    for name, mark in _marks(type(query)):
+        if (value := getattr(query, name)) is not None:
+            yield value, mark
+
+
+@cache
+def _marks(cls: type[ListQuery]) -> list[tuple[str, Where]]:
+    """The parameters that are filters, with how each asks."""
+    fields = cls.model_fields.items()
+    return [(name, mark) for name, info in fields for mark in info.metadata if isinstance(mark, Where)]

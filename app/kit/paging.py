@@ -19,7 +19,7 @@ from uuid import UUID
 import msgspec
 import sqlalchemy as sa
 
-from app.kit import walks
+from app.kit import prepared, walks
 from app.kit.db import Transaction
 from app.kit.errors import Malformed
 
@@ -128,14 +128,23 @@ def page(
         with_key = _with_key(statement, order, behind=after is not None)
         bounds = {**place, LIMIT: limit + 1}
         if (on_the_way := walks.along(tx, order.column, where, limit)) is not None:
-            walk = _near(with_key, order, behind=after is not None)
-            rows += tx.execute(walk.where(*on_the_way), bounds).all()
+            rows += _rows(tx, _near(with_key, order, behind=after is not None), on_the_way, bounds)
         if len(rows) <= limit:
-            rows = [*tx.execute(with_key.where(*where) if where else with_key, bounds).all()]
+            rows = [*_rows(tx, with_key, where, bounds)]
     if order.column.nullable and len(rows) <= limit:
         keyless = _keyless(statement, order, behind=after is not None and after.value is None)
-        rows += tx.execute(keyless.where(*where), {**place, LIMIT: limit + 1 - len(rows)}).all()
+        rows += _rows(tx, keyless, where, {**place, LIMIT: limit + 1 - len(rows)})
     return rows[:limit], len(rows) > limit
+
+
+def _rows(
+    tx: Transaction, statement: sa.Select[Any], where: Sequence[sa.ColumnElement[bool]], values: dict[str, Any]
+) -> Sequence[sa.Row[Any]]:
+    made = prepared.where(statement, where)
+    if made is None:
+        return tx.execute(statement.where(*where), values).all()
+    narrowed, more = made
+    return tx.rows(narrowed, values | more)
 
 
 AFTER, AFTER_ID, LIMIT = "after", "after_id", "page_limit"

@@ -337,11 +337,11 @@ Asked = Callable[[Transaction, Sequence[Any]], Mapping[UUID, Mapping[str, Any]]]
 @dataclass(frozen=True, slots=True)
 class Brought:
     """The same, without a statement of its own: `column` is what the one that reads rows of a noun's table brings along, under
-    its name, and `show` makes the fields of a row and that. `asked` is for rows that were read without it."""
+    its name, and `show` makes the fields of a document (of a shape) and that. `asked` is for rows that were read without it."""
 
     name: str
     column: Callable[[sa.Table], sa.ColumnElement[Any]]
-    show: Callable[[Any, Any], Mapping[str, Any]]
+    show: Callable[[str, str, Any], Mapping[str, Any]]
     asked: Asked
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
+from msgspec.structs import astuple
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import gathered
@@ -114,7 +115,6 @@ def passages_exist(tx: Transaction, proposal: Proposal[Any]) -> None:
 # --- evidence of a record -------------------------------------------------------------------------------------------
 
 CITATION, SOURCE = table_of(Citation).c, table_of(Source).c
-_KEPT = frozenset(COMMON)
 _STANDING = (
     CITATION.target_noun == sa.bindparam("noun", type_=CITATION.target_noun.type),
     among(CITATION.target_record_id),
@@ -135,8 +135,8 @@ def evidence_of(noun: CitedNoun) -> Computed:
         ours = (CITATION.target_noun == noun, CITATION.target_record_id == table.c.id, *_COUNTING)
         return found.join(source, source.c.id == CITATION.source_id).where(*ours).correlate(table).scalar_subquery()
 
-    def show(row: Any, told: str | None) -> Mapping[str, Any]:
-        return {"evidence": _evidence(row.document, gathered.read(told))}
+    def show(shape: str, document: str, told: str | None) -> Mapping[str, Any]:
+        return {"evidence": _evidence(_stated(shape, document), gathered.read(told))}
 
     @cache
     def of_records() -> sa.Select[Any]:
@@ -145,15 +145,31 @@ def evidence_of(noun: CitedNoun) -> Computed:
 
     def asked(tx: Transaction, rows: Sequence[Any]) -> Mapping[UUID, Mapping[str, Any]]:
         told = {row.id: row.cited for row in tx.execute(of_records(), {"ids": [row.id for row in rows]})}
-        return {row.id: show(row, told.get(row.id)) for row in rows}
+        return {row.id: show(row.shape, row.document, told.get(row.id)) for row in rows}
 
     return Brought("cited", column, show, asked)
 
 
-def _evidence(document: str, citations: Sequence[Sequence[Any]]) -> msgspec.Raw | dict[str, Any]:
-    values: dict[str, Any] = msgspec.json.decode(document)
+def _stated(shape: str, document: str) -> tuple[str, ...]:
+    """The fields of a document that hold something which could be cited for. It is read as a structure of just these, which
+    takes half the time of a dictionary of all."""
+    reader = _READERS.get(shape)
+    if reader is None:
+        names = [name for name in msgspec.json.decode(document) if name not in COMMON]
+        _READERS[shape] = reader = msgspec.json.Decoder(
+            msgspec.defstruct("Fields", [(name, Any, None) for name in names], gc=False)
+        )
+    fields = reader.decode(document)
     # Nothing stated is null, or empty; 0 and false are statements.
-    stated = tuple([name for name, value in values.items() if value or value == 0])
+    values = zip(fields.__struct_fields__, astuple(fields), strict=True)
+    return tuple([name for name, value in values if value or value == 0])
+
+
+_READERS: dict[str, msgspec.json.Decoder[msgspec.Struct]] = {}
+"""What reads the documents of a shape: those that have the same fields."""
+
+
+def _evidence(stated: tuple[str, ...], citations: Sequence[Sequence[Any]]) -> msgspec.Raw | dict[str, Any]:
     if not citations:
         return _uncited(stated)
     fields, sources, read = zip(*citations, strict=True)
@@ -175,7 +191,7 @@ def _uncited(stated: tuple[str, ...]) -> msgspec.Raw:
 
 
 def _citable(stated: Iterable[str]) -> list[str]:
-    return [f"/{name}" for name in stated if name not in _KEPT]
+    return [f"/{name}" for name in stated]
 
 
 def _moment(text: str) -> datetime:

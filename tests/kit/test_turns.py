@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -16,9 +17,10 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 
 from app.kit import db, records
+from app.kit import turns as turns_module
 from app.kit.db import Database, Transaction
 from app.kit.errors import Unavailable
-from app.kit.turns import BEAT, Queue, Turns
+from app.kit.turns import BEAT, Queue, Soon, Turns
 from tests.conftest import TESTER, Server, _serving
 from tests.support import waiting
 
@@ -56,38 +58,38 @@ def gate() -> Iterator[Gate]:
 
 def test_so_many_run_so_many_wait_and_the_next_is_told_at_once(gate: Gate) -> None:
     with closing(Turns(2, Queue(3, patience=LONG))) as turns:
-        futures = [turns.submit(gate) for _ in range(5)]
+        futures = [turns.submit(gate, Future[Any]()) for _ in range(5)]
         until(lambda: gate.now == 2)
         with pytest.raises(Unavailable, match="was not begun"):
-            turns.submit(gate)
+            turns.submit(gate, Future[Any]())
         gate.open()
         assert [future.result(LONG) for future in futures] == ["done"] * 5
         assert gate.most == 2
-        assert turns.submit(gate).result(LONG) == "done"
+        assert turns.submit(gate, Future[Any]()).result(LONG) == "done"
 
 
 def test_who_has_waited_too_long_is_sent_away_without_having_run(gate: Gate) -> None:
     ran: list[int] = []
     with closing(Turns(1, Queue(3, patience=0.2))) as turns:
-        first = turns.submit(gate)
-        late = [turns.submit(lambda: ran.append(1)) for _ in range(3)]
+        first = turns.submit(gate, Future[Any]())
+        late = [turns.submit(lambda: ran.append(1), Future[Any]()) for _ in range(3)]
         for future in late:
             with pytest.raises(Unavailable, match="was not begun"):
                 future.result(LONG)
         gate.open()
         assert first.result(LONG) == "done"
-        assert turns.submit(lambda: "next").result(LONG) == "next"
+        assert turns.submit(lambda: "next", Future[Any]()).result(LONG) == "next"
     assert ran == []
 
 
 def test_who_has_left_is_not_worked_for(gate: Gate) -> None:
     ran: list[int] = []
     with closing(Turns(1, Queue(3, patience=LONG))) as turns:
-        turns.submit(gate)
-        left = turns.submit(lambda: ran.append(1))
+        turns.submit(gate, Future[Any]())
+        left = turns.submit(lambda: ran.append(1), Future[Any]())
         assert left.cancel()
         gate.open()
-        assert turns.submit(lambda: "next").result(LONG) == "next"
+        assert turns.submit(lambda: "next", Future[Any]()).result(LONG) == "next"
     assert ran == []
 
 
@@ -95,14 +97,14 @@ def test_the_end_finishes_what_waits(gate: Gate) -> None:
     turns = Turns(1, Queue(3, patience=0.1))
     futures: list[Future[Any]] = []
     queue_is_closed = threading.Thread(target=turns.close)
-    futures = [turns.submit(gate)]
+    futures = [turns.submit(gate, Future[Any]())]
     until(lambda: gate.now == 1)
     queue_is_closed.start()
     gate.open()
     queue_is_closed.join(LONG)
     assert [future.result(0) for future in futures] == ["done"]
     with pytest.raises(RuntimeError):
-        turns.submit(gate)
+        turns.submit(gate, Future[Any]())
 
 
 SIZE, ROOM, CLIENTS = 4, 10, 60
@@ -175,20 +177,72 @@ def test_a_write_behind_a_very_long_one_is_sent_away_without_having_run(
 
 
 def test_what_has_begun_to_be_answered_waits_for_a_passing_refusal(
-    registry: httpx.Client, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+    registry: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An export of several parts, each of which is refused once."""
-    database: Database = app.state.database
-    submit, refusals = database.submit_read, iter([False, False] + [True, False] * 100)
+    submit, refusals = Turns.submit, iter([False, False] + [True, False] * 100)
     refused: list[int] = []
 
-    def crowded(*arguments: Any, **named: Any) -> Any:
+    def crowded(*arguments: Any) -> Any:
         if next(refusals):
             refused.append(1)
             raise Unavailable("full")
-        return submit(*arguments, **named)
+        return submit(*arguments)
 
     whole = registry.get("/v1/export").text
-    monkeypatch.setattr(database, "submit_read", crowded)
+    monkeypatch.setattr(Turns, "submit", crowded)
     assert registry.get("/v1/export").text == whole
     assert len(refused) > 3
+
+
+# --- what a coroutine waits for ------------------------------------------------------------------------------------------
+
+
+def test_a_coroutine_has_what_its_work_returns_or_raises() -> None:
+    def fail() -> None:
+        raise Unavailable("not now")
+
+    async def ask() -> Any:
+        assert await turns.submit(lambda: threading.current_thread().name, Soon[str]()) == "concord-db-0"
+        with pytest.raises(Unavailable, match="not now"):
+            await turns.submit(fail, Soon[None]())
+        return await asyncio.gather(*(turns.submit(lambda n=n: n, Soon[int]()) for n in range(50)))  # type: ignore[misc]
+
+    with closing(Turns(4, Queue(100, patience=LONG))) as turns:
+        assert asyncio.run(ask()) == list(range(50))
+
+
+def test_a_coroutine_that_has_left_is_not_worked_for_and_one_whose_loop_is_gone_harms_nobody(gate: Gate) -> None:
+    ran: list[int] = []
+
+    async def leave(*, before_it_begins: bool) -> None:
+        asked = asyncio.ensure_future(_of(turns.submit(lambda: ran.append(len(gate())), Soon[None]())))
+        await asyncio.sleep(0)
+        if not before_it_begins:
+            await asyncio.to_thread(until, lambda: gate.now == 1)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+    with closing(Turns(1, Queue(3, patience=LONG))) as turns:
+        asyncio.run(leave(before_it_begins=False))
+        asyncio.run(leave(before_it_begins=True))
+        gate.open()
+        assert turns.submit(lambda: "next", Future[Any]()).result(LONG) == "next"
+    assert ran == [len("done")]
+
+
+async def _of(soon: Soon[None]) -> None:
+    await soon
+
+
+def test_who_waits_after_a_quiet_time_is_sent_away_as_well(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "QUIET", 0)
+    with closing(Turns(1, Queue(3, patience=0.2))) as turns:
+        turns.submit(gate, Future[Any]())
+        for _ in range(2):
+            until(lambda: gate.now == 1)
+            with pytest.raises(Unavailable, match="was not begun"):
+                turns.submit(gate, Future[Any]()).result(LONG)
+            until(lambda: turns._queue._watch is None)
+        gate.open()

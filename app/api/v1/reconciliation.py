@@ -11,7 +11,7 @@ All of it reads. What the API leaves open, or asks for and is not here:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -19,7 +19,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api import conditional, deps, openapi
-from app.api.strict import FORM, JSON, StrictRoute, TooLarge, check_media_type, read_body, read_query
+from app.api.strict import FORM, JSON, Handler, StrictRoute, TooLarge, check_media_type, read_body, read_query
 from app.api.v1 import RESOURCES
 from app.exchange import entities, reconciliation
 from app.exchange.reconciliation import MOST_QUERIES, MOST_SKIPPED, Extension
@@ -37,12 +37,12 @@ SHARED = {"Access-Control-Allow-Origin": "*"}
 class SharedRoute(StrictRoute):
     """A route whose answers and refusals pages of any site may read."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
+    def guarded(self, endpoint: Handler) -> Handler:
+        strict = super().guarded(endpoint)
 
         async def shared(request: Request) -> Response:
             try:
-                response = await handle(request)
+                response = await strict(request)
             except RegistryError as error:
                 error.extra = {**error.extra, "headers": {**error.extra.get("headers", {}), **SHARED}}
                 raise
