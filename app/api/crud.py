@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -16,7 +15,7 @@ from starlette.types import Scope
 from app.api import conditional, deps, exports, negotiation, openapi
 from app.api.strict import JSON, MERGE_PATCH, StrictRoute, read_object
 from app.kit import edits, history, records, revisions, views
-from app.kit.db import Author, Transaction
+from app.kit.db import Author, Share, Transaction
 from app.kit.errors import Again, Conflict, Invalid, NotFound, PreconditionMissing, Stale
 from app.kit.filters import Format, ListQuery
 from app.kit.records import Expected, Page, Snapshot, Stored
@@ -73,6 +72,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
             request,
             lambda tx: _put(tx, resource, record, document, expected, create_it=create_it),
             author,
+            share=Share.closely,
         )
         return _created(request, resource, stored) if create_it else _answer(stored)
 
@@ -81,7 +81,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
         author, expected = deps.author(request), conditional.expected(request)
         changes = await read_object(request, types=(MERGE_PATCH, JSON), limit=deps.settings(request).max_body_bytes)
         work = lambda tx: records.change(tx, resource, record, edits.patched(changes), expected)  # noqa: E731
-        return _answer(await deps.writing(request, work, author))
+        return _answer(await deps.writing(request, work, author, share=Share.closely))
 
     @router.delete(record_path, **about.withdraw)
     async def withdraw(request: Request, record: str = by_key) -> Response:
@@ -238,21 +238,20 @@ async def _create(request: Request, resource: Resource[Any], data: Any, author: 
     def create(tx: Transaction) -> Stored:
         return records.create(tx, resource, data)
 
-    def shown(tx: Transaction, stored: Stored) -> Response:
-        return _created(request, resource, _with_warnings(tx, resource, data, stored))
+    def warned(tx: Transaction, stored: Stored) -> Stored:
+        return _with_warnings(tx, resource, data, stored)
 
     def create_and_show(tx: Transaction) -> Response:
         stored = create(tx)
         if resource.warned is not None:
             revisions.seal(tx)  # what is like it is sought differently while its own words are not in the index
-        return shown(tx, stored)
+        return _created(request, resource, warned(tx, stored))
 
-    if resource.warned is None or request.state.idempotency_key is not None:
+    if request.state.idempotency_key is not None:
         return await deps.once(request, create_and_show, author)
-    stored = await deps.writing(request, create, author)
-    # Where it was stored; and the answer says the number of the write, whatever came after it.
-    asked = deps.database(request).submit_read(lambda tx: shown(tx, stored), primary=True)
-    return await asyncio.wrap_future(asked)
+    after = warned if resource.warned is not None else None
+    stored = await deps.writing(request, create, author, share=Share.closely, after=after)
+    return _created(request, resource, stored)
 
 
 def _with_warnings(tx: Transaction, resource: Resource[Any], data: Any, stored: Stored) -> Stored:
