@@ -150,12 +150,11 @@ def _alike(tx: Transaction, noun: str, name: LooseName) -> Iterator[Guess]:
     for part in dict.fromkeys((name.name, *name.alternatives, *name.former)):
         wanted = loose_names.words(part)
         for row in _sharing(tx, noun, wanted):
-            if row.key is not None:
-                yield _compared(wanted, row)
+            yield _compared(wanted, row)
 
 
 def _sharing(tx: Transaction, noun: str, wanted: Sequence[str]) -> Sequence[Any]:
-    """The texts that have the sketches of all words; where there are none, of all but one; else of two of the longest."""
+    """The names that have the sketches of all words; where there are none, of all but one; else of two of the longest."""
     sketches = [words.sketch(word) for word in sorted(set(wanted), key=lambda word: (-len(word), word))[:MOST_WORDS]]
     for together in (len(sketches), len(sketches) - 1, 2):
         if 0 < together <= len(sketches):

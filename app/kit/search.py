@@ -340,6 +340,7 @@ def _all(of_class: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return _shown(found.order_by(INDEX.c.rowid + 0).limit(CANDIDATES).subquery())
 
 
+_NAMES = _shown(_first(_CLASSES[0]).subquery())
 _MATCHING = _shown(sa.union_all(*map(_first, _CLASSES)).subquery())
 _THOROUGHLY = [(_among(NEAR, each), _among(FAR, each), _all(each)) for each in _CLASSES]
 
@@ -380,9 +381,10 @@ def _score(asked: Question, row: Any) -> float:
 
 
 def alike(tx: Transaction, noun: str, sketches: Sequence[Sequence[str]]) -> Sequence[Any]:
-    """The first CANDIDATES texts (noun, record_id, key, id) of a noun that hold all sketches of one of these sets."""
+    """The first CANDIDATES names (noun, record_id, key, id) of a noun that hold all sketches of one of these sets. No other text
+    has sketches."""
     either = [[Phrase((sketch,)) for sketch in together] for together in sketches]
-    return tx.execute(_MATCHING, {"asked": [either, *_one_of([noun])]}).all()
+    return tx.execute(_NAMES, {"asked": [either, *_one_of([noun])]}).all()
 
 
 def exactly(tx: Transaction, noun: str, keys: Sequence[str]) -> Sequence[Any]:
