@@ -1,7 +1,7 @@
 """Who asks, and whether they may: every route is passed through here before it reads anything else.
 
-A key is looked up for each request. That costs one indexed SELECT, and makes a key that is revoked open nothing from the
-next request on, whichever worker takes it. What is no key may be a token of the issuer that the operator trusts.
+A key is looked up after each request has come. That costs one indexed SELECT, and makes a key that is revoked open nothing from
+the next request on, whichever worker takes it. What is no key may be a token of the issuer that the operator trusts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from app.auth import keys
 from app.auth.policy import ANYBODY, Caller, Permission
-from app.kit.db import Database
+from app.kit.db import Database, Transaction
 from app.kit.errors import Forbidden, Unauthenticated
 
 if TYPE_CHECKING:  # main.py loads it where there is an issuer
@@ -70,12 +70,56 @@ async def _caller(request: Request) -> Caller:
 
 async def _holder(request: Request, secret: str) -> Caller | None:
     """Who holds a key or a token. Raises IssuerUnavailable."""
-    database: Database = request.app.state.database
-    found = await asyncio.wrap_future(database.submit_read(lambda tx: keys.find(tx, secret), primary=True, alone=True))
+    lookups: Lookups = request.app.state.lookups
+    found = await lookups.find(secret)
     verifier: Verifier | None = request.app.state.oidc
     if found is None and verifier is not None and _TOKEN.fullmatch(secret):
+        database: Database = request.app.state.database
         return await verifier.find(secret, database.clock())
     return found
+
+
+class _Lookup:
+    """A look-up that has not begun."""
+
+    found: asyncio.Future[Caller | None]
+
+
+class Lookups:
+    """Looks keys up. Who comes with a key while another waits for the look-up of the same shares it: as it begins after both
+    have come, it tells either what holds for them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: dict[str, _Lookup] = {}
+
+    async def find(self, secret: str) -> Caller | None:
+        """Who holds this key."""
+        lookup = self._waiting.get(secret) or self._submit(secret)
+        return await asyncio.shield(lookup.found)  # who leaves takes it from no other
+
+    def _submit(self, secret: str) -> _Lookup:
+        lookup = self._waiting[secret] = _Lookup()
+
+        def begin(tx: Transaction) -> Caller | None:
+            self._close(secret, lookup)
+            return keys.find(tx, secret)
+
+        try:
+            asked = self._database.submit_read(begin, primary=True, alone=True)
+        except BaseException:
+            self._close(secret, lookup)
+            raise
+        lookup.found = asyncio.wrap_future(asked)
+        lookup.found.add_done_callback(
+            lambda _: self._close(secret, lookup)
+        )  # it may have been sent away before it began
+        return lookup
+
+    def _close(self, secret: str, lookup: _Lookup) -> None:
+        """Let nobody share this one any more."""
+        if self._waiting.get(secret) is lookup:
+            del self._waiting[secret]
 
 
 def _count_failure(request: Request) -> None:
