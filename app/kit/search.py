@@ -381,8 +381,8 @@ def _score(asked: Question, row: Any) -> float:
 
 
 def alike(tx: Transaction, noun: str, sketches: Sequence[Sequence[str]]) -> Sequence[Any]:
-    """The first CANDIDATES names (noun, record_id, key, id) of a noun that hold all sketches of one of these sets. No other text
-    has sketches."""
+    """The first CANDIDATES names (noun, record_id, key, id) of a noun that hold all sketches of one of these sets. (No other
+    text has sketches.)"""
     either = [[Phrase((sketch,)) for sketch in together] for together in sketches]
     return tx.execute(_NAMES, {"asked": [either, *_one_of([noun])]}).all()
 
