@@ -102,10 +102,16 @@ def guesses(tx: Transaction, noun: str, names: Sequence[str], limit: int) -> lis
     return found
 
 
-def resembling(tx: Transaction, organizations: Resource[Any], name: str, but: UUID) -> list[Candidate]:
-    """The organizations that may be the one with this name, which has just been written as `but`."""
-    near = guesses(tx, organizations.plural, [name], 5)[0]
-    return _shown(tx, organizations, [[each for each in near if each.record != but and each.score >= RESEMBLING]])[0]
+def resembling(
+    tx: Transaction, organizations: Resource[Any], written: Sequence[tuple[str, UUID]]
+) -> list[list[Candidate]]:
+    """For each of some names, which have just been written under these ids, the organizations that may be the same body."""
+    near = guesses(tx, organizations.plural, [name for name, _ in written], 5)
+    others = [
+        [each for each in several if each.record != identifier and each.score >= RESEMBLING]
+        for several, (_, identifier) in zip(near, written, strict=True)
+    ]
+    return _shown(tx, organizations, others)
 
 
 def _best(found: Iterable[Guess]) -> list[Guess]:

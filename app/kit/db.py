@@ -341,8 +341,8 @@ _SEQUENCE_SQL = str(_SEQUENCE)  # most readings ask it, and half of what it cost
 NUMBER = _SEQUENCE.scalar_subquery().label("registry_sequence")
 """The sequence as a column of what a statement reads, in the same state: see `Transaction.saw`."""
 Work = Callable[[Transaction], T]
-After = Callable[[Transaction, T], T]
-"""What is asked when a work is stored, in a state that has it, before its result is handed out: it makes another of it."""
+After = Callable[[Transaction, Sequence[T]], Sequence[T]]
+"""What is asked when works are stored, in a state that has them, before their results are handed out: it makes new ones."""
 _RETRIED_STATES = frozenset({"40001", "40P01", "55P03"})  # serialization failure, deadlock, lock not available
 ATTEMPTS = 6
 WAITING = 500
@@ -499,25 +499,25 @@ class Database:
 
         def run() -> T:
             result = self.write(work, author, dry_run=dry_run)
-            return result if after is None else self.ask_after([(after, result)])[0]
+            return result if after is None else self.ask_after(after, [result])[0]
 
         return self._turns.submit(run)
 
-    def ask_after(self, written: Sequence[tuple[After[T], T]]) -> list[T]:
-        """What becomes of the results of works that are stored, each by what is asked after it."""
+    def ask_after(self, after: After[T], results: Sequence[T]) -> Sequence[T]:
+        """What `after` makes of the results of works that are stored."""
         try:
-            return self.read(lambda tx: [after(tx, result) for after, result in written], primary=True)
+            return self.read(lambda tx: after(tx, results), primary=True)
         except Exception:  # whatever it was: who would be refused now would think that nothing is stored
             log.exception("what was to be told of a write could not be asked")
-            return [result for _, result in written]
+            return results
 
-    def submit_after(self, written: Sequence[tuple[After[T], T]]) -> Future[list[T]]:
+    def submit_after(self, after: After[T], results: Sequence[T]) -> Future[Sequence[T]]:
         """The same on another thread; here, where too many wait."""
         try:
-            return self._turns.submit(lambda: self.ask_after(written))
+            return self._turns.submit(lambda: self.ask_after(after, results))
         except Busy:
-            asked: Future[list[T]] = Future()
-            asked.set_result(self.ask_after(written))
+            asked: Future[Sequence[T]] = Future()
+            asked.set_result(self.ask_after(after, results))
             return asked
 
     def probe(self) -> Probe:
@@ -819,14 +819,16 @@ class Writer:
                 self._alone(task)
 
     def _hand_out(self, written: Sequence[tuple[_Task, Any]]) -> None:
-        """Give each of these tasks its result; where more is to be asked, all that together, while the next write goes on."""
+        """Give each of these tasks its result; where more is to be asked, all at once, while the next write goes on."""
+        asking: dict[After[Any], list[tuple[_Task, Any]]] = {}
         for task, result in written:
             if task.after is None:
                 task.future.set_result(result)
-        asking = [(task, task.after, result) for task, result in written if task.after is not None]
-        if asking:
-            asked = self._database.submit_after([(after, result) for _, after, result in asking])
-            asked.add_done_callback(partial(_tell, asking))
+            else:
+                asking.setdefault(task.after, []).append((task, result))
+        for after, several in asking.items():
+            asked = self._database.submit_after(after, [result for _, result in several])
+            asked.add_done_callback(partial(_tell, several))
 
     def _outcome(self, connection: Connection, task: _Task, together: _Together, *, apart: bool) -> Any:
         """What the task returns, or ALONE: it fails, and its own transaction will tell passing from lasting, and answer."""
@@ -857,13 +859,10 @@ class Writer:
         return result
 
 
-def _tell(
-    asking: Sequence[tuple[_Task, After[Any], Any]],
-    asked: Future[list[Any]],
-) -> None:
-    """Hand out what was made of results, or the results where nobody had time for that."""
-    results = [result for _, _, result in asking] if asked.exception() else asked.result()
-    for (task, _, _), result in zip(asking, results, strict=True):
+def _tell(written: Sequence[tuple[_Task, Any]], asked: Future[Sequence[Any]]) -> None:
+    """Hand out what was made of these results; or the results, where nobody had time for that."""
+    results = [result for _, result in written] if asked.exception() else asked.result()
+    for (task, _), result in zip(written, results, strict=True):
         task.future.set_result(result)
 
 

@@ -171,14 +171,23 @@ class Entry(NamedTuple):
 def store(tx: Transaction, entries: Iterable[Entry]) -> None:
     """Bring the index to what `entries` say. Of several for one record the last counts."""
     last = {entry.record: entry for entry in entries}
+    if not last:
+        return
     forget(tx, [entry.record for entry in last.values() if not entry.fresh])
     rows = chain.from_iterable(map(_rows, last.values()))
     while part := sorted(islice(rows, 1000), key=_by_number):  # all of them would be more than the records themselves
         tx.execute(_INSERT_TEXT, [dict(zip(_COLUMNS, row, strict=True)) for row, _ in part])
         tx.execute(_INSERT_WORDS, [{"rowid": row[0], "words": found} for row, found in part])
+    numbers = [entry.sequence for entry in last.values()]
+    if tx.connection.dialect.name == "sqlite" and (min(numbers) - 1) // MERGED < max(numbers) // MERGED:
+        tx.connection.exec_driver_sql(_MERGE)
 
 
 _INSERT_TEXT, _INSERT_WORDS = sa.insert(TEXT), sa.insert(INDEX)
+MERGED = 64
+"""After so many writes SQLite's index of words puts parts of it together, rewriting so many pages at most. By itself it does
+so only where very much is written at once; and a word is looked up in every part."""
+_MERGE = f"INSERT INTO search_index (search_index, rank) VALUES ('merge', {MERGED})"  # noqa: S608  # a number of ours
 
 
 def enter(tx: Transaction, entries: Iterable[Entry]) -> None:
@@ -384,6 +393,9 @@ def alike(tx: Transaction, noun: str, sketches: Sequence[Sequence[str]]) -> Sequ
     """The first CANDIDATES names (noun, record_id, key, id) of a noun that hold all sketches of one of these sets. (No other
     text has sketches.)"""
     either = [[Phrase((sketch,)) for sketch in together] for together in sketches]
+    rows = tx.execute(_NAMES, {"asked": [either]}).all()
+    if len(rows) < CANDIDATES:  # all there are; and the noun is the word that the index finds most of
+        return [row for row in rows if row.noun == noun]
     return tx.execute(_NAMES, {"asked": [either, *_one_of([noun])]}).all()
 
 
