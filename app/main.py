@@ -139,7 +139,7 @@ def create_app(
     )
     app.state.exports = Slots(settings.max_exports, "As many exports are being answered as this server takes at once.")
     app.state.failures = Failures()
-    app.state.lookups = Lookups(app.state.database)
+    app.state.lookups = Lookups()
     app.state.kept = Store(settings.cache_bytes)
     app.state.present = Present(lambda: app.state.database, app.state.kept)
     app.state.metrics = Metrics(

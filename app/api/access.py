@@ -70,11 +70,11 @@ async def _caller(request: Request) -> Caller:
 
 async def _holder(request: Request, secret: str) -> Caller | None:
     """Who holds a key or a token. Raises IssuerUnavailable."""
+    database: Database = request.app.state.database
     lookups: Lookups = request.app.state.lookups
-    found = await lookups.find(secret)
+    found = await lookups.find(database, secret)
     verifier: Verifier | None = request.app.state.oidc
     if found is None and verifier is not None and _TOKEN.fullmatch(secret):
-        database: Database = request.app.state.database
         return await verifier.find(secret, database.clock())
     return found
 
@@ -89,16 +89,15 @@ class Lookups:
     """Looks keys up. Who comes with a key while another waits for the look-up of the same shares it: as it begins after both
     have come, it tells either what holds for them."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self) -> None:
         self._waiting: dict[str, _Lookup] = {}
 
-    async def find(self, secret: str) -> Caller | None:
+    async def find(self, database: Database, secret: str) -> Caller | None:
         """Who holds this key."""
-        lookup = self._waiting.get(secret) or self._submit(secret)
+        lookup = self._waiting.get(secret) or self._submit(database, secret)
         return await asyncio.shield(lookup.found)  # who leaves takes it from no other
 
-    def _submit(self, secret: str) -> _Lookup:
+    def _submit(self, database: Database, secret: str) -> _Lookup:
         lookup = self._waiting[secret] = _Lookup()
 
         def begin(tx: Transaction) -> Caller | None:
@@ -106,7 +105,7 @@ class Lookups:
             return keys.find(tx, secret)
 
         try:
-            asked = self._database.submit_read(begin, primary=True, alone=True)
+            asked = database.submit_read(begin, primary=True, alone=True)
         except BaseException:
             self._close(secret, lookup)
             raise
