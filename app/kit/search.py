@@ -83,8 +83,12 @@ class Tokens(sa.types.TypeDecorator[Sequence[str]]):
     def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> str | None:
         if value is None or dialect.name == "sqlite":
             return None if value is None else " ".join(value)
-        # Of a token that stands several times PostgreSQL gathers the places, as many and as far as a tsvector knows.
-        return " ".join([f"'{token}':{n}" for n, token in enumerate(value, 1)])
+        return _as_tsvector(value)
+
+
+def _as_tsvector(tokens: Sequence[str]) -> str:
+    """Of a token that stands several times PostgreSQL gathers the places, as many and as far as a tsvector knows."""
+    return " ".join([f"'{token}':{n}" for n, token in enumerate(tokens, 1)])
 
 
 class Phrase(NamedTuple):
@@ -190,6 +194,30 @@ so only where very much is written at once; and a word is looked up in every par
 _MERGE = f"INSERT INTO search_index (search_index, rank) VALUES ('merge', {MERGED})"  # noqa: S608  # a number of ours
 
 
+def arriving(tick: sa.CTE) -> tuple[sa.Insert, sa.Insert]:
+    """What lets one record (`its_noun`, `its_record_id`) be found, as parts of a statement of PostgreSQL that knows the number
+    of the write only as `tick.seq`. `arrays` gives the other parameters."""
+    given: dict[str, type[sa.types.TypeEngine[Any]]] = {"places": sa.BigInteger, "keys": sa.Text, "words": sa.Text}
+    row = (
+        sa.func.unnest(*(sa.bindparam(name, type_=sa.ARRAY(kind)) for name, kind in given.items()))
+        .table_valued(*given)
+        .render_derived("row")
+    )
+    number = (sa.type_coerce(row.c.places, sa.BigInteger) + tick.c.seq * (_PLACES + 1)).label("number")
+    record = (sa.bindparam("its_noun", type_=TEXT.c.noun.type), sa.bindparam("its_record_id", type_=sa.Uuid))
+    rows = tick.join(row, sa.true())
+    texts = sa.select(number, *record, row.c["keys"]).select_from(rows)
+    found = sa.select(number, sa.cast(row.c.words, TSVECTOR)).select_from(rows)
+    return sa.insert(TEXT).from_select(_COLUMNS, texts), sa.insert(INDEX).from_select(("rowid", "words"), found)
+
+
+def arrays(entry: Entry) -> dict[str, list[Any]]:
+    """The rows of an entry that has no number yet, column by column."""
+    rows = list(_rows(entry._replace(sequence=0)))
+    words = [_as_tsvector(found) for _, found in rows]
+    return {"places": [row[0] for row, _ in rows], "keys": [row[3] for row, _ in rows], "words": words}
+
+
 def enter(tx: Transaction, entries: Iterable[Entry]) -> None:
     """Let new records be found, very many at once."""
     rows = sorted(chain.from_iterable(map(_rows, entries)), key=_by_number)
@@ -209,15 +237,16 @@ def _by_number(row: tuple[_Row, list[str]]) -> int:
 
 def forget(tx: Transaction, ids: Sequence[UUID]) -> None:
     """Take the texts of these records out of the index."""
-    for start in range(0, len(ids), 500):
-        some = {"ids": ids[start : start + 500]}
-        rows = [row.id for row in tx.execute(_OF_RECORDS, some)]
-        if rows:
-            tx.execute(sa.delete(INDEX).where(INDEX.c.rowid.in_(rows)))
-            tx.execute(sa.delete(TEXT).where(TEXT.c.id.in_(rows)))
+    if ids:
+        for statement in _FORGETTING:
+            tx.execute(statement, {"ids": ids})
 
 
-_OF_RECORDS = sa.select(TEXT.c.id).where(TEXT.c.record_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)))
+_OF_RECORDS = among(TEXT.c.record_id)
+_FORGETTING = (
+    sa.delete(INDEX).where(INDEX.c.rowid.in_(sa.select(TEXT.c.id).where(_OF_RECORDS))),
+    sa.delete(TEXT).where(_OF_RECORDS),
+)
 
 
 def _rows(entry: Entry) -> Iterator[tuple[_Row, list[str]]]:
