@@ -704,8 +704,9 @@ class _Row:
 def _update(tx: Transaction, resource: Resource[Any], before: sa.Row[Any], values: Mapping[str, Any]) -> None:
     """Over `before`, if it is still the version that was read; what it was is kept. Raises Again when another writer was
     faster."""
-    table = resource.table
-    past.keep(tx, table, before.id, before.version, (child.table for child in resource.plan.children))
+    table, was = resource.table, snapshot(resource, before)
+    lists = (child.table for child in resource.plan.children if was[child.name])  # of the others there are no rows
+    past.keep(tx, table, before.id, before.version, lists)
     replaced = tx.execute(_replacing(table), {**values, "replaced": before.id, "replaced_version": before.version})
     if replaced.rowcount != 1:
         raise Again
