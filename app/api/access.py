@@ -110,9 +110,8 @@ class Lookups:
             self._close(secret, lookup)
             raise
         lookup.found = asyncio.wrap_future(asked)
-        lookup.found.add_done_callback(
-            lambda _: self._close(secret, lookup)
-        )  # it may have been sent away before it began
+        # It may have been sent away before it began.
+        lookup.found.add_done_callback(lambda _: self._close(secret, lookup))
         return lookup
 
     def _close(self, secret: str, lookup: _Lookup) -> None:
