@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.api import deprecations, openapi, ops, problems, signals
+from app.api.access import Lookups
 from app.api.crud import crud_router
 from app.api.deadlines import Deadlines
 from app.api.deprecations import DEPRECATIONS, Deprecation
@@ -137,6 +138,7 @@ def create_app(
     app.state.pulse = Pulse(lambda: app.state.database.ask(Transaction.sequence), most=settings.max_listeners)
     app.state.exports = Slots(settings.max_exports, "As many exports are being answered as this server takes at once.")
     app.state.failures = Failures()
+    app.state.lookups = Lookups()
     app.state.kept = Store(settings.cache_bytes)
     app.state.present = Present(lambda: app.state.database, app.state.kept)
     app.state.metrics = Metrics(

@@ -1,11 +1,12 @@
 """Who asks, and whether they may: every route is passed through here before it reads anything else.
 
-A key is looked up for each request. That costs one indexed SELECT, and makes a key that is revoked open nothing from the
-next request on, whichever worker takes it. What is no key may be a token of the issuer that the operator trusts.
+A key is looked up after each request has come. That costs one indexed SELECT, and makes a key that is revoked open nothing from
+the next request on, whichever worker takes it. What is no key may be a token of the issuer that the operator trusts.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from app.api.cors import header
 from app.auth import keys
 from app.auth.policy import ANYBODY, Caller, Permission
-from app.kit.db import Database
+from app.kit.db import Database, Transaction
 from app.kit.errors import Forbidden, Unauthenticated
 
 if TYPE_CHECKING:  # main.py loads it where there is an issuer
@@ -71,11 +72,53 @@ async def _caller(request: Request) -> Caller:
 async def _holder(request: Request, secret: str) -> Caller | None:
     """Who holds a key or a token. Raises IssuerUnavailable."""
     database: Database = request.app.state.database
-    found = await database.ask(lambda tx: keys.find(tx, secret), primary=True, alone=True)
+    lookups: Lookups = request.app.state.lookups
+    found = await lookups.find(database, secret)
     verifier: Verifier | None = request.app.state.oidc
     if found is None and verifier is not None and _TOKEN.fullmatch(secret):
         return await verifier.find(secret, database.clock())
     return found
+
+
+class _Lookup:
+    """A look-up that has not begun."""
+
+    found: asyncio.Future[Caller | None]
+
+
+class Lookups:
+    """Looks keys up. Who comes with a key while another waits for the look-up of the same shares it: as it begins after both
+    have come, it tells either what holds for them."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, _Lookup] = {}
+
+    async def find(self, database: Database, secret: str) -> Caller | None:
+        """Who holds this key."""
+        lookup = self._waiting.get(secret) or self._submit(database, secret)
+        return await asyncio.shield(lookup.found)  # who leaves takes it from no other
+
+    def _submit(self, database: Database, secret: str) -> _Lookup:
+        lookup = self._waiting[secret] = _Lookup()
+
+        def begin(tx: Transaction) -> Caller | None:
+            self._close(secret, lookup)
+            return keys.find(tx, secret)
+
+        try:
+            asked = database.submit_read(begin, primary=True, alone=True)
+        except BaseException:
+            self._close(secret, lookup)
+            raise
+        lookup.found = asyncio.wrap_future(asked)
+        # It may have been sent away before it began.
+        lookup.found.add_done_callback(lambda _: self._close(secret, lookup))
+        return lookup
+
+    def _close(self, secret: str, lookup: _Lookup) -> None:
+        """Let nobody share this one any more."""
+        if self._waiting.get(secret) is lookup:
+            del self._waiting[secret]
 
 
 def _count_failure(request: Request) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, Any, cast
 from urllib.parse import urlencode
 
 import msgspec
@@ -15,11 +17,11 @@ from starlette.types import Scope
 from app.api import conditional, deps, exports, negotiation, openapi
 from app.api.strict import JSON, MERGE_PATCH, StrictRoute, read_object
 from app.kit import edits, history, records, revisions, views
-from app.kit.db import Author, Transaction
+from app.kit.db import After, Author, Share, Transaction
 from app.kit.errors import Again, Conflict, Invalid, NotFound, PreconditionMissing, Stale
 from app.kit.filters import Format, ListQuery
 from app.kit.records import Expected, Page, Snapshot, Stored
-from app.kit.resource import Resource
+from app.kit.resource import Resource, Warned
 from app.kit.text import is_slug
 from app.kit.views import RecordQuery
 
@@ -48,6 +50,8 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
     record_path = f"/{{{resource.key_name}}}"
     by_key = Path(alias=resource.key_name, description=f"Id or slug of the {resource.name}.")
     about = openapi.Operations(resource)
+    # One for all creations, so that it is asked for several at once.
+    warning = partial(_with_warnings, resource) if resource.warned is not None else None
 
     @router.get("", **about.browse)
     async def browse(request: Request) -> Response:
@@ -58,7 +62,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
         author = deps.author(request)
         document = await read_object(request, types=(JSON,), limit=deps.settings(request).max_body_bytes)
         data = records.validated(resource, document)
-        return await _create(request, resource, data, author)
+        return await _create(request, resource, data, author, warning)
 
     @router.get(record_path, **about.fetch)
     async def fetch(request: Request, record: str = by_key) -> Response:
@@ -72,6 +76,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
             request,
             lambda tx: _put(tx, resource, record, document, expected, create_it=create_it),
             author,
+            share=Share.closely,
         )
         return _created(request, resource, stored) if create_it else _answer(stored)
 
@@ -80,7 +85,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
         author, expected = deps.author(request), conditional.expected(request)
         changes = await read_object(request, types=(MERGE_PATCH, JSON), limit=deps.settings(request).max_body_bytes)
         work = lambda tx: records.change(tx, resource, record, edits.patched(changes), expected)  # noqa: E731
-        return _answer(await deps.writing(request, work, author))
+        return _answer(await deps.writing(request, work, author, share=Share.closely))
 
     @router.delete(record_path, **about.withdraw)
     async def withdraw(request: Request, record: str = by_key) -> Response:
@@ -230,36 +235,44 @@ def _created(request: Request, resource: Resource[Any], stored: Stored) -> Respo
     return deps.answer(stored.body, conditional.etag(stored.version), status=201, headers={"Location": location})
 
 
-async def _create(request: Request, resource: Resource[Any], data: Any, author: Author) -> Response:
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A record that was just created, and what it was made of."""
+
+    data: Any
+    stored: Stored
+
+
+async def _create(
+    request: Request, resource: Resource[Any], data: Any, author: Author, after: After[_New] | None
+) -> Response:
     """A new record, with what its author may want to know. That is asked when the record is stored, so that no other write
     waits for it; but an answer that is kept for those who ask again is stored with the record, as a whole."""
 
-    def create(tx: Transaction) -> Stored:
-        return records.create(tx, resource, data)
-
-    def shown(tx: Transaction, stored: Stored) -> Response:
-        return _created(request, resource, _with_warnings(tx, resource, data, stored))
+    def create(tx: Transaction) -> _New:
+        return _New(data, records.create(tx, resource, data))
 
     def create_and_show(tx: Transaction) -> Response:
-        stored = create(tx)
+        new = create(tx)
         if resource.warned is not None:
             revisions.seal(tx)  # what is like it is sought differently while its own words are not in the index
-        return shown(tx, stored)
+            [new] = _with_warnings(resource, tx, [new])
+        return _created(request, resource, new.stored)
 
-    if resource.warned is None or request.state.idempotency_key is not None:
+    if request.state.idempotency_key is not None:
         return await deps.once(request, create_and_show, author)
-    stored = await deps.writing(request, create, author)
-    # Where it was stored; and the answer says the number of the write, whatever came after it.
-    return await deps.database(request).ask(lambda tx: shown(tx, stored), primary=True)
+    new = await deps.writing(request, create, author, share=Share.closely, after=after)
+    return _created(request, resource, new.stored)
 
 
-def _with_warnings(tx: Transaction, resource: Resource[Any], data: Any, stored: Stored) -> Stored:
-    found = resource.warned(tx, data, stored.id) if resource.warned is not None else []
-    return (
-        replace(stored, body=stored.body[:-1] + b',"warnings":' + msgspec.json.encode(found) + b"}")
-        if found
-        else stored
-    )
+def _with_warnings(resource: Resource[Any], tx: Transaction, several: Sequence[_New]) -> list[_New]:
+    warned = cast(Warned, resource.warned)(tx, [(new.data, new.stored.id) for new in several])
+    return [_warned(new, found) if found else new for new, found in zip(several, warned, strict=True)]
+
+
+def _warned(new: _New, found: Sequence[Mapping[str, Any]]) -> _New:
+    body = new.stored.body[:-1] + b',"warnings":' + msgspec.json.encode(found) + b"}"
+    return replace(new, stored=replace(new.stored, body=body))
 
 
 def _put(

@@ -19,7 +19,7 @@ from app.api.strict import JSON, read_query
 from app.auth.policy import Caller
 from app.exchange.exports import Reads
 from app.kit import past, repeats
-from app.kit.db import Author, Database, Share, Transaction, Work
+from app.kit.db import After, Author, Database, Share, Transaction, Work
 from app.kit.errors import Fault, Invalid, Malformed, ReadOnly, RegistryError, Unavailable
 from app.kit.text import clean
 from app.settings import Settings
@@ -118,9 +118,16 @@ def patient(there: Database) -> Reads:
 
 
 async def writing(
-    request: Request, work: Work[T], author: Author, *, dry_run: bool = False, share: Share = Share.freely
+    request: Request,
+    work: Work[T],
+    author: Author,
+    *,
+    dry_run: bool = False,
+    share: Share = Share.freely,
+    after: After[T] | None = None,
 ) -> T:
-    """Run `work` in a writing transaction; it is committed when this returns. Raises ReadOnly in that mode."""
+    """Run `work` in a writing transaction; it is committed when this returns, and `after` has been asked. Raises ReadOnly in
+    that mode."""
     insist_on_writing(request)
     passed: list[Transaction] = []
 
@@ -128,7 +135,8 @@ async def writing(
         passed.append(tx)
         return work(tx)
 
-    result = await asyncio.wrap_future(database(request).submit_write(noted, author, dry_run=dry_run, share=share))
+    asked = database(request).submit_write(noted, author, dry_run=dry_run, share=share, after=after)
+    result = await asyncio.wrap_future(asked)
     if not dry_run:
         sequences.note(request, passed)
     return result

@@ -187,7 +187,13 @@ _SPANISH = "al con de del el en la las los para por y"
 _STOP_WORDS = frozenset(f"{_ENGLISH} {_FRENCH} {_SPANISH}".split())
 
 
+_SHORTENED = re.compile(r"[.'’&]")
+"""What every abbreviation holds one of. Most names have none, and would be looked through twenty times."""
+
+
 def _expanded(name: str) -> str:
+    if not _SHORTENED.search(name):
+        return name
     for pattern, word in _ABBREVIATIONS:
         name = pattern.sub(partial(_in_full, word), name)
     return _DOTTED.sub(lambda match: match[0].replace(".", ""), name)

@@ -102,10 +102,16 @@ def guesses(tx: Transaction, noun: str, names: Sequence[str], limit: int) -> lis
     return found
 
 
-def resembling(tx: Transaction, organizations: Resource[Any], name: str, but: UUID) -> list[Candidate]:
-    """The organizations that may be the one with this name, which has just been written as `but`."""
-    near = guesses(tx, organizations.plural, [name], 5)[0]
-    return _shown(tx, organizations, [[each for each in near if each.record != but and each.score >= RESEMBLING]])[0]
+def resembling(
+    tx: Transaction, organizations: Resource[Any], written: Sequence[tuple[str, UUID]]
+) -> list[list[Candidate]]:
+    """For each of some names, which have just been written under these ids, the organizations that may be the same body."""
+    near = guesses(tx, organizations.plural, [name for name, _ in written], 5)
+    others = [
+        [each for each in several if each.record != identifier and each.score >= RESEMBLING]
+        for several, (_, identifier) in zip(near, written, strict=True)
+    ]
+    return _shown(tx, organizations, others)
 
 
 def _best(found: Iterable[Guess]) -> list[Guess]:
@@ -150,12 +156,11 @@ def _alike(tx: Transaction, noun: str, name: LooseName) -> Iterator[Guess]:
     for part in dict.fromkeys((name.name, *name.alternatives, *name.former)):
         wanted = loose_names.words(part)
         for row in _sharing(tx, noun, wanted):
-            if row.key is not None:
-                yield _compared(wanted, row)
+            yield _compared(wanted, row)
 
 
 def _sharing(tx: Transaction, noun: str, wanted: Sequence[str]) -> Sequence[Any]:
-    """The texts that have the sketches of all words; where there are none, of all but one; else of two of the longest."""
+    """The names that have the sketches of all words; where there are none, of all but one; else of two of the longest."""
     sketches = [words.sketch(word) for word in sorted(set(wanted), key=lambda word: (-len(word), word))[:MOST_WORDS]]
     for together in (len(sketches), len(sketches) - 1, 2):
         if 0 < together <= len(sketches):

@@ -31,7 +31,7 @@ from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped
 
 from app.kit import edtf, lookups
 from app.kit.engines import CACHE, READ_ONLY
-from app.kit.errors import Again, Conflict, Forbidden, Full, Invalid, Unavailable
+from app.kit.errors import Again, Busy, Conflict, Forbidden, Full, Invalid, Unavailable
 from app.kit.probes import FileProbe, Probe, ReadingProbe, ServerProbe
 from app.kit.replicas import Replica
 from app.kit.sides import Side, Watch
@@ -232,6 +232,7 @@ class Author:
 class Share(Enum):
     """How a write shares a commit with others that wait."""
 
+    closely = "numbered with them as well: it asks for records as they are, not for their history, their words or their number"
     freely = "with them"
     apart = "in a savepoint of its own: it may well fail after it has written something"
     never = "not at all: it takes so long that nobody should begin again for it, nor it for them"
@@ -347,6 +348,8 @@ _SEQUENCE_SQL = str(_SEQUENCE)  # most readings ask it, and half of what it cost
 NUMBER = _SEQUENCE.scalar_subquery().label("registry_sequence")
 """The sequence as a column of what a statement reads, in the same state: see `Transaction.saw`."""
 Work = Callable[[Transaction], T]
+After = Callable[[Transaction, Sequence[T]], Sequence[T]]
+"""What is asked when works are stored, in a state that has them, before their results are handed out: it makes new ones."""
 _RETRIED_STATES = frozenset({"40001", "40P01", "55P03"})  # serialization failure, deadlock, lock not available
 ATTEMPTS = 6
 WAITING = 500
@@ -456,10 +459,14 @@ class Database:
         """`work` and the seal, in a transaction that is already open."""
         tx = Transaction(connection, self.clock(), author)
         result = work(tx)
-        self._seal(tx)
+        self.seal(tx)
         if dry_run:
             raise DryRun(result)
         return result
+
+    def seal(self, tx: Transaction) -> None:
+        """Number and store what a unit of work has noted, and end it."""
+        self._seal(tx)
 
     def _persist(self, side: Side, attempt: Callable[[], T], *, attempts: int = ATTEMPTS, reading: bool = False) -> T:
         """Repeat the whole unit of work while another writer, or a restart of the database, gets in its way. A constraint
@@ -491,12 +498,41 @@ class Database:
         return self._turns.submit(partial(self.read, work, primary=primary, at_least=at_least, alone=alone), asked)
 
     def submit_write(
-        self, work: Work[T], author: Author, *, dry_run: bool = False, share: Share = Share.freely
+        self,
+        work: Work[T],
+        author: Author,
+        *,
+        dry_run: bool = False,
+        share: Share = Share.freely,
+        after: After[T] | None = None,
     ) -> Future[T]:
-        """Raises Unavailable at once where too many wait already."""
+        """Raises Unavailable at once where too many wait already. What `after` asks holds nobody up; where it fails, what was
+        written is stored all the same, and the result is that of `work`."""
         if self._writer is not None:
-            return self._writer.submit(work, author, dry_run=dry_run, share=share)
-        return self._turns.submit(lambda: self.write(work, author, dry_run=dry_run), Future[T]())
+            return self._writer.submit(work, author, dry_run=dry_run, share=share, after=after)
+
+        def run() -> T:
+            result = self.write(work, author, dry_run=dry_run)
+            return result if after is None else self.ask_after(after, [result])[0]
+
+        return self._turns.submit(run, Future[T]())
+
+    def ask_after(self, after: After[T], results: Sequence[T]) -> Sequence[T]:
+        """What `after` makes of the results of works that are stored."""
+        try:
+            return self.read(lambda tx: after(tx, results), primary=True)
+        except Exception:  # whatever it was: who would be refused now would think that nothing is stored
+            log.exception("what was to be told of a write could not be asked")
+            return results
+
+    def submit_after(self, after: After[T], results: Sequence[T]) -> Future[Sequence[T]]:
+        """The same on another thread; here, where too many wait."""
+        try:
+            return self._turns.submit(partial(self.ask_after, after, results), Future[Sequence[T]]())
+        except Busy:
+            asked: Future[Sequence[T]] = Future()
+            asked.set_result(self.ask_after(after, results))
+            return asked
 
     def probe(self) -> Probe:
         """What tells, on the event loop, which state a reading would see. Where there is a replica it is the one that would be
@@ -622,6 +658,40 @@ class _Task:
     dry_run: bool
     share: Share
     future: Future[Any]
+    after: After[Any] | None = None
+
+    @property
+    def closely(self) -> bool:
+        """Whether what it writes is numbered together with what others do."""
+        return self.share is Share.closely and not self.dry_run
+
+
+class _Together:
+    """Works that are sealed together: one number of the clock, one statement a table for all of them."""
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        self._database = database
+        self._whole = Transaction(connection, database.clock(), NOBODY)
+        self._parts: list[tuple[Transaction, int]] = []  # each with how many writes there were when it was done
+
+    def add(self, tx: Transaction) -> None:
+        """Let the writes of a work that is done be sealed with the others'."""
+        self._whole.pending += tx.pending
+        self._parts.append((tx, len(self._whole.pending)))
+
+    def seal(self) -> None:
+        """Seal what there is, and tell each work its last number. Raises _RolledBack: it is as if none had been done."""
+        if not self._parts:
+            return
+        count = len(self._whole.pending)
+        try:
+            self._database.seal(self._whole)
+        except Exception as error:
+            raise _RolledBack from error
+        if (last := self._whole.number) is not None:
+            for tx, until in self._parts:
+                tx.number = last - count + until
+        self._parts.clear()
 
 
 class _RolledBack(Exception):
@@ -674,7 +744,9 @@ class Writer:
         """Writes that nobody has begun."""
         return self._tasks.qsize()
 
-    def submit(self, work: Work[T], author: Author, *, dry_run: bool, share: Share) -> Future[T]:
+    def submit(
+        self, work: Work[T], author: Author, *, dry_run: bool, share: Share, after: After[T] | None = None
+    ) -> Future[T]:
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
@@ -683,7 +755,7 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="concord-writer", daemon=True)
                 self._thread.start()
-            self._tasks.put(_Task(work, author, dry_run, share, future))
+            self._tasks.put(_Task(work, author, dry_run, share, future, after))
         return future
 
     def close(self) -> None:
@@ -740,29 +812,45 @@ class Writer:
 
     def _alone(self, task: _Task) -> None:
         with _delivering(task):
-            result = self._database.write(task.work, task.author, dry_run=task.dry_run)
-            task.future.set_result(result)
+            self._hand_out([(task, self._database.write(task.work, task.author, dry_run=task.dry_run))])
 
     def _together(self, tasks: list[_Task], *, apart: bool = False) -> None:
+        # Those that are sealed together first, and so once.
+        tasks = sorted(tasks, key=lambda task: not task.closely)
         try:
             with self._database.primary.writing() as connection:
-                outcomes = [(task, self._outcome(connection, task, apart=apart)) for task in tasks]
+                together = _Together(self._database, connection)
+                outcomes = [(task, self._outcome(connection, task, together, apart=apart)) for task in tasks]
+                together.seal()
         except _Spoilt:
             self._together(tasks, apart=True)
             return
         except (exc.DBAPIError, exc.TimeoutError, _RolledBack):  # nobody's work is there
             outcomes = [(task, ALONE) for task in tasks]
-        for task, result in sorted(outcomes, key=lambda outcome: outcome[1] is ALONE):
+        self._hand_out([outcome for outcome in outcomes if outcome[1] is not ALONE])
+        for task, result in outcomes:
             if result is ALONE:
                 self._alone(task)
-            else:
-                task.future.set_result(result)
 
-    def _outcome(self, connection: Connection, task: _Task, *, apart: bool) -> Any:
+    def _hand_out(self, written: Sequence[tuple[_Task, Any]]) -> None:
+        """Give each of these tasks its result; where more is to be asked, all at once, while the next write goes on."""
+        asking: dict[After[Any], list[tuple[_Task, Any]]] = {}
+        for task, result in written:
+            if task.after is None:
+                task.future.set_result(result)
+            else:
+                asking.setdefault(task.after, []).append((task, result))
+        for after, several in asking.items():
+            asked = self._database.submit_after(after, [result for _, result in several])
+            asked.add_done_callback(partial(_tell, several))
+
+    def _outcome(self, connection: Connection, task: _Task, together: _Together, *, apart: bool) -> Any:
         """What the task returns, or ALONE: it fails, and its own transaction will tell passing from lasting, and answer."""
+        if not task.closely:
+            together.seal()  # this one may ask what the others have written
         before, apart = changes(connection), apart or task.dry_run or task.share is Share.apart
         try:
-            result = self._work(connection, task, apart=apart)
+            result = self._work(connection, task, together, apart=apart)
         except BaseException:
             result = ALONE
         if not is_open(connection):
@@ -771,13 +859,25 @@ class Writer:
             raise _Spoilt
         return result
 
-    def _work(self, connection: Connection, task: _Task, *, apart: bool) -> Any:
+    def _work(self, connection: Connection, task: _Task, together: _Together, *, apart: bool) -> Any:
         """What the task returns. `apart`: in a savepoint, so that nothing stays of it if it fails."""
         try:
             with connection.begin_nested() if apart else nullcontext():
-                return self._database.run(connection, task.work, task.author, dry_run=task.dry_run)
+                if not task.closely:
+                    return self._database.run(connection, task.work, task.author, dry_run=task.dry_run)
+                tx = Transaction(connection, self._database.clock(), task.author)
+                result = task.work(tx)
         except DryRun as rehearsal:
             return rehearsal.result
+        together.add(tx)
+        return result
+
+
+def _tell(written: Sequence[tuple[_Task, Any]], asked: Future[Sequence[Any]]) -> None:
+    """Hand out what was made of these results; or the results, where nobody had time for that."""
+    results = [result for _, result in written] if asked.exception() else asked.result()
+    for (task, _), result in zip(written, results, strict=True):
+        task.future.set_result(result)
 
 
 @contextmanager

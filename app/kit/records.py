@@ -717,8 +717,9 @@ class _Row:
 def _update(tx: Transaction, resource: Resource[Any], before: sa.Row[Any], values: Mapping[str, Any]) -> None:
     """Over `before`, if it is still the version that was read; what it was is kept. Raises Again when another writer was
     faster."""
-    table = resource.table
-    past.keep(tx, table, before.id, before.version, (child.table for child in resource.plan.children))
+    table, was = resource.table, snapshot(resource, before)
+    lists = (child.table for child in resource.plan.children if was[child.name])  # of the others there are no rows
+    past.keep(tx, table, before.id, before.version, lists)
     replaced = tx.execute(_replacing(table), {**values, "replaced": before.id, "replaced_version": before.version})
     if replaced.rowcount != 1:
         raise Again
@@ -781,12 +782,14 @@ def _insist_on_item(
     tx: Transaction, resource: Resource[Any], child: Rows, row: Mapping[str, Any], pointer: str, earlier: Sequence[str]
 ) -> None:
     insist_on_once(row["claim"], earlier, pointer)
-    owner = resource.table
-    statement = (
-        sa.select(owner.c.id, owner.c.slug)
-        .join(child.table, child.table.c[child.parent] == owner.c.id)
-        .where(child.table.c.claim == row["claim"], owner.c.id != row[child.parent])
-    )
-    other = tx.execute(statement).first()
+    asked = {"claim": row["claim"], "but": row[child.parent]}
+    other = tx.execute(_claiming_item(resource.table, child.table, child.parent), asked).first()
     if other is not None:
-        raise same(owner, child.claims, pointer, other)
+        raise same(resource.table, child.claims, pointer, other)
+
+
+@cache
+def _claiming_item(owner: sa.Table, table: sa.Table, parent: str) -> sa.Select[Any]:
+    claim, but = sa.bindparam("claim", type_=table.c.claim.type), sa.bindparam("but", type_=owner.c.id.type)
+    joined = sa.select(owner.c.id, owner.c.slug).join(table, table.c[parent] == owner.c.id)
+    return joined.where(table.c.claim == claim, owner.c.id != but)

@@ -349,8 +349,8 @@ Computed = Asked | Brought
 Collected = Callable[[Transaction, Sequence[UUID]], Iterable[str]]
 """For some records of a noun, the slugs of the records of another that go with them."""
 
-Warned = Callable[[Transaction, Any, UUID], Sequence[Mapping[str, Any]]]
-"""For a record that was just created, from its data and its id: what its author may want to know."""
+Warned = Callable[[Transaction, Sequence[tuple[Any, UUID]]], Sequence[Sequence[Mapping[str, Any]]]]
+"""For some records that were just created, from their data and their ids: what the author of each may want to know."""
 
 COMMON = ("id", "slug", "version", "created_at", "updated_at")
 

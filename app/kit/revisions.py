@@ -108,6 +108,9 @@ def seal(tx: Transaction) -> None:
     if not tx.pending:
         tx.sequence()
         return
+    if len(tx.pending) == 1 and tx.connection.dialect.name == "postgresql":
+        _seal_one(tx, tx.pending.pop())
+        return
     tx.number = last = tx.execute(_ADVANCE, {"writes": len(tx.pending)}).scalar_one()
     numbered = list(enumerate(tx.pending, last - len(tx.pending) + 1))
     for start in range(0, len(numbered), 1000):
@@ -126,6 +129,43 @@ def seal(tx: Transaction) -> None:
     if len(tx.pending) >= VERY_MANY:
         tx.count()
     tx.pending.clear()
+
+
+def _seal_one(tx: Transaction, pending: Pending) -> None:
+    """The same of a single write, in a single statement: PostgreSQL takes one message instead of five, and others wait less
+    long for the clock."""
+    table, revision, texts = pending
+    entry = Entry(revision["noun"], revision["record_id"], 0, texts or (), fresh=revision["action"] is Action.created)
+    if texts is not None and not entry.fresh:
+        search.forget(tx, [entry.record])
+    rows = search.arrays(entry)
+    statement = _sealing(table, first=revision["version"] == 1, found=bool(rows["places"]))
+    told = {f"its_{name}": value for name, value in revision.items()}  # or they would be values of the tables' columns
+    tx.number = tx.execute(statement, told | rows).scalar_one()
+
+
+@cache
+def _sealing(table: sa.Table, *, first: bool, found: bool) -> sa.Select[Any]:
+    """The number of a write, which the statement takes, stores and gives to all that it concerns. `first`: the record is new;
+    `found`: it has texts by which it is found from now on."""
+    tick = sa.update(_CLOCK).values(seq=_CLOCK.c.seq + 1).returning(_CLOCK.c.seq).cte("tick")
+    number = sa.select(tick.c.seq).scalar_subquery()
+    told = {
+        column.name: sa.bindparam(f"its_{column.name}", type_=column.type) for column in TABLE.c if column.name != "seq"
+    }
+    key, version = told["record_id"], told["version"]
+    parts: list[sa.Insert | sa.Update] = [
+        sa.insert(TABLE).from_select(["seq", *told], sa.select(tick.c.seq, *told.values())),
+        sa.update(table).where(table.c.id == key, table.c.version == version).values(since=number),
+    ]
+    if not first:
+        past = PAST[table.name]
+        begun = sa.select(TABLE.c.seq).where(TABLE.c.record_id == key, TABLE.c.version == version - 1).scalar_subquery()
+        replaced = sa.update(past).where(past.c.id == key, past.c.version == version - 1)
+        parts.append(replaced.values(since=begun, until=number))
+    if found:
+        parts += search.arriving(tick)
+    return sa.select(tick.c.seq).add_cte(*(part.cte(f"part_{n}") for n, part in enumerate(parts)))
 
 
 class Born(NamedTuple):

@@ -83,8 +83,12 @@ class Tokens(sa.types.TypeDecorator[Sequence[str]]):
     def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> str | None:
         if value is None or dialect.name == "sqlite":
             return None if value is None else " ".join(value)
-        # Of a token that stands several times PostgreSQL gathers the places, as many and as far as a tsvector knows.
-        return " ".join([f"'{token}':{n}" for n, token in enumerate(value, 1)])
+        return _as_tsvector(value)
+
+
+def _as_tsvector(tokens: Sequence[str]) -> str:
+    """Of a token that stands several times PostgreSQL gathers the places, as many and as far as a tsvector knows."""
+    return " ".join([f"'{token}':{n}" for n, token in enumerate(tokens, 1)])
 
 
 class Phrase(NamedTuple):
@@ -171,14 +175,47 @@ class Entry(NamedTuple):
 def store(tx: Transaction, entries: Iterable[Entry]) -> None:
     """Bring the index to what `entries` say. Of several for one record the last counts."""
     last = {entry.record: entry for entry in entries}
+    if not last:
+        return
     forget(tx, [entry.record for entry in last.values() if not entry.fresh])
     rows = chain.from_iterable(map(_rows, last.values()))
     while part := sorted(islice(rows, 1000), key=_by_number):  # all of them would be more than the records themselves
         tx.execute(_INSERT_TEXT, [dict(zip(_COLUMNS, row, strict=True)) for row, _ in part])
         tx.execute(_INSERT_WORDS, [{"rowid": row[0], "words": found} for row, found in part])
+    numbers = [entry.sequence for entry in last.values()]
+    if tx.connection.dialect.name == "sqlite" and (min(numbers) - 1) // MERGED < max(numbers) // MERGED:
+        tx.connection.exec_driver_sql(_MERGE)
 
 
 _INSERT_TEXT, _INSERT_WORDS = sa.insert(TEXT), sa.insert(INDEX)
+MERGED = 64
+"""After so many writes SQLite's index of words puts parts of it together, rewriting so many pages at most. By itself it does
+so only where very much is written at once; and a word is looked up in every part."""
+_MERGE = f"INSERT INTO search_index (search_index, rank) VALUES ('merge', {MERGED})"  # noqa: S608  # a number of ours
+
+
+def arriving(tick: sa.CTE) -> tuple[sa.Insert, sa.Insert]:
+    """What lets one record (`its_noun`, `its_record_id`) be found, as parts of a statement of PostgreSQL that knows the number
+    of the write only as `tick.seq`. `arrays` gives the other parameters."""
+    given: dict[str, type[sa.types.TypeEngine[Any]]] = {"places": sa.BigInteger, "keys": sa.Text, "words": sa.Text}
+    row = (
+        sa.func.unnest(*(sa.bindparam(name, type_=sa.ARRAY(kind)) for name, kind in given.items()))
+        .table_valued(*given)
+        .render_derived("row")
+    )
+    number = (sa.type_coerce(row.c.places, sa.BigInteger) + tick.c.seq * (_PLACES + 1)).label("number")
+    record = (sa.bindparam("its_noun", type_=TEXT.c.noun.type), sa.bindparam("its_record_id", type_=sa.Uuid))
+    rows = tick.join(row, sa.true())
+    texts = sa.select(number, *record, row.c["keys"]).select_from(rows)
+    found = sa.select(number, sa.cast(row.c.words, TSVECTOR)).select_from(rows)
+    return sa.insert(TEXT).from_select(_COLUMNS, texts), sa.insert(INDEX).from_select(("rowid", "words"), found)
+
+
+def arrays(entry: Entry) -> dict[str, list[Any]]:
+    """The rows of an entry that has no number yet, column by column."""
+    rows = list(_rows(entry._replace(sequence=0)))
+    words = [_as_tsvector(found) for _, found in rows]
+    return {"places": [row[0] for row, _ in rows], "keys": [row[3] for row, _ in rows], "words": words}
 
 
 def enter(tx: Transaction, entries: Iterable[Entry]) -> None:
@@ -200,15 +237,16 @@ def _by_number(row: tuple[_Row, list[str]]) -> int:
 
 def forget(tx: Transaction, ids: Sequence[UUID]) -> None:
     """Take the texts of these records out of the index."""
-    for start in range(0, len(ids), 500):
-        some = {"ids": ids[start : start + 500]}
-        rows = [row.id for row in tx.execute(_OF_RECORDS, some)]
-        if rows:
-            tx.execute(sa.delete(INDEX).where(INDEX.c.rowid.in_(rows)))
-            tx.execute(sa.delete(TEXT).where(TEXT.c.id.in_(rows)))
+    if ids:
+        for statement in _FORGETTING:
+            tx.execute(statement, {"ids": ids})
 
 
-_OF_RECORDS = sa.select(TEXT.c.id).where(TEXT.c.record_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)))
+_OF_RECORDS = among(TEXT.c.record_id)
+_FORGETTING = (
+    sa.delete(INDEX).where(INDEX.c.rowid.in_(sa.select(TEXT.c.id).where(_OF_RECORDS))),
+    sa.delete(TEXT).where(_OF_RECORDS),
+)
 
 
 def _rows(entry: Entry) -> Iterator[tuple[_Row, list[str]]]:
@@ -340,6 +378,7 @@ def _all(of_class: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return _shown(found.order_by(INDEX.c.rowid + 0).limit(CANDIDATES).subquery())
 
 
+_NAMES = _shown(_first(_CLASSES[0]).subquery())
 _MATCHING = _shown(sa.union_all(*map(_first, _CLASSES)).subquery())
 _THOROUGHLY = [(_among(NEAR, each), _among(FAR, each), _all(each)) for each in _CLASSES]
 
@@ -380,9 +419,13 @@ def _score(asked: Question, row: Any) -> float:
 
 
 def alike(tx: Transaction, noun: str, sketches: Sequence[Sequence[str]]) -> Sequence[Any]:
-    """The first CANDIDATES texts (noun, record_id, key, id) of a noun that hold all sketches of one of these sets."""
+    """The first CANDIDATES names (noun, record_id, key, id) of a noun that hold all sketches of one of these sets. (No other
+    text has sketches.)"""
     either = [[Phrase((sketch,)) for sketch in together] for together in sketches]
-    return tx.execute(_MATCHING, {"asked": [either, *_one_of([noun])]}).all()
+    rows = tx.execute(_NAMES, {"asked": [either]}).all()
+    if len(rows) < CANDIDATES:  # all there are; and the noun is the word that the index finds most of
+        return [row for row in rows if row.noun == noun]
+    return tx.execute(_NAMES, {"asked": [either, *_one_of([noun])]}).all()
 
 
 def exactly(tx: Transaction, noun: str, keys: Sequence[str]) -> Sequence[Any]:

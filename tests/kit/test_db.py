@@ -603,12 +603,19 @@ def watch_commits(database: Database, look: Callable[[], Any]) -> list[Any]:
     return seen
 
 
+shares = pytest.mark.parametrize("share", [Share.freely, Share.closely])
+"""The two ways in which writes may share a commit: each sealed by itself, or all together."""
+
+
 @on_sqlite
-def test_writes_that_wait_together_share_one_commit_and_nobody_is_answered_before_it(database: Database) -> None:
+@shares
+def test_writes_that_wait_together_share_one_commit_and_nobody_is_answered_before_it(
+    database: Database, share: Share
+) -> None:
     futures: list[Future[Any]] = []
     commits = watch_commits(database, lambda: [future.done() for future in futures])
     with busy(database) as first:
-        futures += [database.submit_write(organization(f"Body {n}"), TESTER) for n in range(20)]
+        futures += [database.submit_write(organization(f"Body {n}"), TESTER, share=share) for n in range(20)]
     assert [future.result(LONG) for future in (first, *futures)] == ["first", *(f"body-{n}" for n in range(20))]
     assert commits == [[False] * 20] * 2  # the first work's own, and that of all the others
     assert database.read(numbers) == list(range(1, 22))
@@ -626,10 +633,12 @@ def test_writes_that_wait_together_share_one_commit_and_nobody_is_answered_befor
         ),
     ],
 )
+@shares
 @pytest.mark.usefixtures("impatient")
-def test_a_work_that_fails_takes_no_other_with_it(database: Database, fail: Work) -> None:
+def test_a_work_that_fails_takes_no_other_with_it(database: Database, fail: Work, share: Share) -> None:
     with busy(database):
-        futures = [database.submit_write(fail if n == 7 else organization(f"Body {n}"), TESTER) for n in range(20)]
+        works = [fail if n == 7 else organization(f"Body {n}") for n in range(20)]
+        futures = [database.submit_write(work, TESTER, share=share) for work in works]
     assert [n for n, future in enumerate(futures) if future.exception(LONG)] == [7]
     assert names(database) == {"First", *(f"Body {n}" for n in range(20) if n != 7)}
     assert database.read(numbers) == list(range(1, 21))
@@ -637,8 +646,9 @@ def test_a_work_that_fails_takes_no_other_with_it(database: Database, fail: Work
 
 @on_sqlite
 @pytest.mark.parametrize(("wrote", "times"), [([], [1] * 5), ([organization("Never")], [2, 2, 2, 1, 1])])
+@shares
 def test_who_fails_before_writing_anything_makes_nobody_begin_again(
-    database: Database, wrote: list[Work], times: list[int]
+    database: Database, wrote: list[Work], times: list[int], share: Share
 ) -> None:
     begun: list[int] = []
 
@@ -653,7 +663,7 @@ def test_who_fails_before_writing_anything_makes_nobody_begin_again(
         return work
 
     with busy(database):
-        futures = [database.submit_write(counted(n), TESTER) for n in range(6)]
+        futures = [database.submit_write(counted(n), TESTER, share=share) for n in range(6)]
     assert [n for n, future in enumerate(futures) if future.exception(LONG)] == [3]
     assert [begun.count(n) for n in range(6) if n != 3] == times
     assert names(database) == {"First", *(f"Body {n}" for n in range(6) if n != 3)}
@@ -685,20 +695,24 @@ def test_who_may_well_fail_late_makes_nobody_begin_again(database: Database, man
 
 
 @on_sqlite
-def test_a_dry_run_among_writes_that_wait_together_leaves_nothing(database: Database) -> None:
+@shares
+def test_a_dry_run_among_writes_that_wait_together_leaves_nothing(database: Database, share: Share) -> None:
     with busy(database):
-        futures = [database.submit_write(organization(f"Body {n}"), TESTER, dry_run=n % 2 == 0) for n in range(10)]
+        works = [organization(f"Body {n}") for n in range(10)]
+        futures = [database.submit_write(work, TESTER, dry_run=n % 2 == 0, share=share) for n, work in enumerate(works)]
     assert [future.result(LONG) for future in futures] == [f"body-{n}" for n in range(10)]
     assert names(database) == {"First", *(f"Body {n}" for n in range(1, 10, 2))}
     assert database.read(numbers) == list(range(1, 7))
 
 
 @on_sqlite
+@shares
 @pytest.mark.usefixtures("impatient")
-def test_a_shared_commit_that_fails_falls_back_to_one_by_one(database: Database) -> None:
+def test_a_shared_commit_that_fails_falls_back_to_one_by_one(database: Database, share: Share) -> None:
     commits = watch_commits(database, lambda: None)
     with busy(database):
-        futures = [database.submit_write(dangling if n == 7 else organization(f"Body {n}"), TESTER) for n in range(20)]
+        works = [dangling if n == 7 else organization(f"Body {n}") for n in range(20)]
+        futures = [database.submit_write(work, TESTER, share=share) for work in works]
     wait_for(futures, LONG)
     errors = {n: future.exception(LONG) for n, future in enumerate(futures) if future.exception(LONG)}
     assert list(errors) == [7]
@@ -715,15 +729,119 @@ def rolled_back_by_sqlite(tx: Transaction) -> None:
 
 
 @on_sqlite
-def test_a_disk_that_fails_in_the_middle_of_a_group_loses_nothing_that_is_answered(database: Database) -> None:
+@shares
+def test_a_disk_that_fails_in_the_middle_of_a_group_loses_nothing_that_is_answered(
+    database: Database, share: Share
+) -> None:
     with busy(database):
         works = [rolled_back_by_sqlite if n == 3 else organization(f"Body {n}") for n in range(7)]
-        futures = [database.submit_write(work, TESTER) for work in works]
+        futures = [database.submit_write(work, TESTER, share=share) for work in works]
     wait_for(futures, LONG)
     assert [n for n, future in enumerate(futures) if future.exception(LONG)] == [3]
     assert isinstance(futures[3].exception(LONG), Unavailable)
     assert names(database) == {"First", *(f"Body {n}" for n in range(7) if n != 3)}
     assert database.read(numbers) == list(range(1, 8))
+
+
+@on_sqlite
+@pytest.mark.usefixtures("impatient")
+def test_a_seal_that_fails_for_all_falls_back_to_one_by_one(database: Database) -> None:
+    whole, several = database._seal, []
+
+    def seal(tx: Transaction) -> None:
+        several.append(len(tx.pending))
+        if len(tx.pending) > 1:
+            raise ValueError("not together")
+        whole(tx)
+
+    database._seal = seal
+    with busy(database):
+        futures = [database.submit_write(organization(f"Body {n}"), TESTER, share=Share.closely) for n in range(5)]
+    assert [future.result(LONG) for future in futures] == [f"body-{n}" for n in range(5)]
+    assert several == [1, 5, *[1] * 5]
+    assert database.read(numbers) == list(range(1, 7))
+
+
+@on_sqlite
+def test_writes_that_are_sealed_together_advance_the_clock_once_and_each_is_told_its_own_number(
+    database: Database,
+) -> None:
+    told: list[Transaction] = []
+    ticks: list[str] = []
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def count(_c: Any, _d: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE clock"):
+            ticks.append(statement)
+
+    def noted(work: Work) -> Work:
+        def run(tx: Transaction) -> Any:
+            told.append(tx)
+            return work(tx)
+
+        return run
+
+    with busy(database):
+        works = [noted(organization(f"Body {n}")) for n in range(5)]
+        futures = [database.submit_write(work, TESTER, share=Share.closely) for work in works]
+    slugs = [future.result(LONG) for future in futures]
+    assert len(ticks) == 2  # the first work's, and one for all the others
+    stored = sa.select(revisions.TABLE.c.slug, revisions.TABLE.c.seq)
+    numbered = {row.slug: row.seq for row in database.read(lambda tx: tx.execute(stored).all())}
+    assert [tx.number for tx in told] == [numbered[slug] for slug in slugs] == [2, 3, 4, 5, 6]
+
+
+@on_sqlite
+def test_who_may_ask_for_numbers_finds_those_of_the_writes_that_share_its_commit(database: Database) -> None:
+    with busy(database):
+        close = [database.submit_write(organization(f"Body {n}"), TESTER, share=Share.closely) for n in range(3)]
+        asking = database.submit_write(numbers, TESTER)
+        close += [database.submit_write(organization("Last"), TESTER, share=Share.closely)]
+    assert asking.result(LONG) == [1, 2, 3, 4, 5]
+    assert [future.result(LONG) for future in close] == ["body-0", "body-1", "body-2", "last"]
+
+
+@on_sqlite
+def test_a_record_that_is_made_and_changed_in_one_commit_has_both_in_its_history(database: Database) -> None:
+    change = lambda tx: records.change(tx, ORGANIZATIONS, "body", lambda old: {**old, "acronym": "B"}, "*")  # noqa: E731
+    with busy(database):
+        works = [organization("Body"), change, organization("Other")]
+        futures = [database.submit_write(work, TESTER, share=Share.closely) for work in works]
+    wait_for(futures, LONG)
+    assert futures[1].result().version == 2
+    past = db.PAST["organization"].c
+    kept = database.read(lambda tx: tx.execute(sa.select(past.version, past.since, past.until)).all())
+    since = database.read(lambda tx: tx.execute(sa.select(ORGANIZATION.c.slug, ORGANIZATION.c.since)).all())
+    assert list(map(tuple, kept)) == [(1, 2, 3)]
+    assert dict(map(tuple, since)) == {"first": 1, "body": 3, "other": 4}
+
+
+@on_sqlite
+def test_what_is_asked_after_writes_that_share_a_commit_is_asked_once_and_finds_them_all(database: Database) -> None:
+    asked: list[list[str]] = []
+
+    def after(tx: Transaction, slugs: Any) -> list[str]:
+        asked.append(list(slugs))
+        return [f"{slug} of {len(numbers(tx))}" for slug in slugs]
+
+    with busy(database):
+        works = [organization(f"Body {n}") for n in range(3)]
+        futures = [database.submit_write(work, TESTER, share=Share.closely, after=after) for work in works]
+    assert [future.result(LONG) for future in futures] == [f"body-{n} of 4" for n in range(3)]
+    assert asked == [["body-0", "body-1", "body-2"]]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_write_is_stored_and_answered_though_what_is_asked_after_it_fails(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def after(tx: Transaction, slugs: Any) -> list[str]:
+        raise Unavailable(f"not now: {len(slugs)} {tx.now}")
+
+    future = database.submit_write(organization("Body"), TESTER, share=Share.closely, after=after)
+    assert future.result(LONG) == "body"
+    assert names(database) == {"Body"}
+    assert "could not be asked" in caplog.text
 
 
 @on_sqlite

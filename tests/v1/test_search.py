@@ -10,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from app.api.v1 import RESOURCES
-from app.kit import backfill, search
-from app.kit.db import Database
+from app.api.v1.organizations import RESOURCE as ORGANIZATIONS
+from app.kit import backfill, records, revisions, search
+from app.kit.db import Database, Transaction
 from tests.conftest import TESTER
 from tests.support.answers import parameters, problem, slugs
 from tests.support.builders import (
@@ -294,3 +295,19 @@ def test_the_index_can_be_made_anew_and_is_the_same(registry: httpx.Client, seed
     after = [seeded.read(lambda tx, s=s: tx.execute(s).all()) for s in (texts, index)]  # type: ignore[misc]
     assert after == before
     assert count == 211
+
+
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
+def test_the_index_is_kept_in_few_parts_however_many_groups_of_writes_there_are(database: Database) -> None:
+    """A word is looked up in each part, and every group that is sealed makes one more."""
+
+    def write(tx: Transaction) -> int:
+        for n in range(1, 257):
+            new = {"name": f"Body {n}", "acronym": f"B{n}", "description": "It is one of many.", "kind": "other"}
+            records.create(tx, ORGANIZATIONS, records.validated(ORGANIZATIONS, new))
+            if n % 8 == 0:
+                revisions.seal(tx)
+        parts = tx.connection.exec_driver_sql("SELECT count(DISTINCT segid) FROM search_index_idx").scalar_one()
+        return int(parts)
+
+    assert database.write(write, TESTER) <= 6  # SQLite itself would leave up to twenty

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -85,11 +86,14 @@ class OrganizationQuery(CitableQuery, Timed):
     descendants: Flag = Field(default=False, description="With `part_of`: at any depth.")
 
 
-def warned(tx: Transaction, data: OrganizationIn, identifier: UUID) -> list[dict[str, Any]]:
-    """The organizations that may be the same body."""
+def warned(tx: Transaction, written: Sequence[tuple[OrganizationIn, UUID]]) -> list[list[dict[str, Any]]]:
+    """For each the organizations that may be the same body."""
     return [
-        {"code": "resembles", "message": f"This may be {found.name} ({found.slug}).", "candidate": found.shown()}
-        for found in resembling(tx, RESOURCE, data.name, identifier)
+        [
+            {"code": "resembles", "message": f"This may be {found.name} ({found.slug}).", "candidate": found.shown()}
+            for found in several
+        ]
+        for several in resembling(tx, RESOURCE, [(data.name, identifier) for data, identifier in written])
     ]
 
 
