@@ -382,13 +382,13 @@ def _read(options: argparse.Namespace) -> Iterator[File]:
         )
     if suffix in LINES and (options.columns or options.dates):
         raise ValueError("Only tables have columns, and dates in words.")
-    if suffix in LINES:
-        with options.file.open("rb") as source:
-            yield files.lines(source, nouns, noun)
-        return
-    if noun is None:
+    if suffix in TABLES and noun is None:
         raise ValueError("A table is of one noun: say which with --noun.")
-    yield files.table(options.file.read_bytes(), noun, renamed=files.renamed(options.columns), first=options.dates)
+    with options.file.open("rb") as source:
+        if suffix in TABLES and noun is not None:
+            yield files.table(source, noun, renamed=files.renamed(options.columns), first=options.dates)
+        else:
+            yield files.lines(source, nouns, noun)
 
 
 def _print_problems(problems: Sequence[Problem]) -> None:
