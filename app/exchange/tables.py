@@ -8,6 +8,7 @@ How a file is read (RFC 4180, and what programs make of it):
 * Lines end with LF, CRLF or CR. A cell in quotes may hold line breaks, delimiters and doubled quotes.
 * A row shorter than the header is filled up, which a note says. A longer one is a fault: no cell is ever shifted.
 * Rows and columns with nothing in them are left out; the numbers of lines and rows count them all the same.
+* Of a file with a row longer than LONGEST_ROW, or a quote that opens and never closes, what is above is read.
 
 It is gone through from its beginning several times: to see that it is text, to see what there is to say of it as a whole,
 and to read its rows, one at a time. So a million rows take no more memory than the longest of them may.
@@ -359,29 +360,29 @@ def _layout(text: str) -> _Layout:
 
 
 class _Window:
-    """A part of a text, which moves to its end: from `position` on it holds the longest row that there may be, or the rest."""
+    """A part of a text, which moves to its end."""
 
     def __init__(self, text: _Text) -> None:
-        self.text, self.position, self._pieces, self._is_last = "", 0, text.pieces(), False
+        self.held, self.position, self._pieces, self._is_last = "", 0, text.pieces(), False
 
     def fill(self) -> bool:
-        """Whether anything is left."""
-        if len(self.text) - self.position <= LONGEST_ROW and not self._is_last:
-            held = [self.text[self.position :]]
-            size = len(held[0])
+        """Whether anything is left. More than the longest row is held then, from the position on, or all that is left."""
+        if len(self.held) - self.position <= LONGEST_ROW and not self._is_last:
+            pieces = [self.held[self.position :]]
+            size = len(pieces[0])
             for piece in self._pieces:
-                held.append(piece)
+                pieces.append(piece)
                 size += len(piece)
                 if size > 2 * LONGEST_ROW:
                     break
             else:
                 self._is_last = True
-            self.text, self.position = "".join(held), 0
-        return self.position < len(self.text)
+            self.held, self.position = "".join(pieces), 0
+        return self.position < len(self.held)
 
     def beginning(self) -> str:
         self.fill()
-        return self.text[:LONGEST_ROW]
+        return self.held[:LONGEST_ROW]
 
 
 @dataclass(slots=True)
@@ -403,7 +404,6 @@ class _Record:
         return next((n for n in range(len(self.cells), 0, -1) if self.cells[n - 1].strip()), 0)
 
 
-_BREAK = r"(?: \r\n | \n | \r )"
 _QUOTED = r'" [^"]*+ (?: "" [^"]*+ )*+ "'
 _CELLS = {
     delimiter: re.compile(
@@ -411,7 +411,7 @@ _CELLS = {
         (?: \ *+ (?P<quoted> {_QUOTED} ) (?P<after> [^{delimiter}\r\n]*+ )
           | \ *+ (?P<open> " ) [\s\S]*+
           | (?P<bare> [^{delimiter}\r\n]*+ )
-        ) (?P<stop> [{delimiter}] | {_BREAK} | \Z )
+        ) (?P<stop> [{delimiter}] | \r\n | \r | \n | \Z )
         """,
         re.VERBOSE,
     )
@@ -445,7 +445,7 @@ def _records(window: _Window, layout: _Layout) -> Iterator[_Record]:
     window.fill()
     window.position, line, number = layout.position, layout.line, 1
     while window.fill():
-        text, start = window.text, window.position
+        text, start = window.held, window.position
         if rows := _plain_rows(text, start, layout.delimiter):
             window.position += len(rows)
             above, reader = line, csv.reader(io.StringIO(rows, newline=""), delimiter=layout.delimiter)
@@ -455,7 +455,7 @@ def _records(window: _Window, layout: _Layout) -> Iterator[_Record]:
             continue
         record, window.position = _by_cells(text, start, _Record(line, number, []), layout.delimiter)
         if window.position - start > LONGEST_ROW:
-            yield replace(record, cells=[], fault=_too_long(line), at=None)
+            yield _Record(line, number, [], _too_long(line))
             return
         yield record
         line, number = line + _breaks(text[start : window.position]), number + 1
@@ -473,9 +473,9 @@ def _too_long(line: int) -> TableFault:
 
 
 def _by_cells(text: str, start: int, record: _Record, delimiter: str) -> tuple[_Record, int]:
-    """The record with its cells, and the place where the next one begins."""
+    """The record with its cells, and the place where the next one begins; of one that is too long so much that this is seen."""
     end = start
-    for match in _CELLS[delimiter].finditer(text, start):
+    for match in _CELLS[delimiter].finditer(text, start, start + LONGEST_ROW + 1):
         if record.fault is None and (slip := _slip(match)):  # one a row, or counting lines would take its square
             line = record.line + _breaks(text[start : match.start()])
             record.fault, record.at = TableFault(line, None, *slip), len(record.cells)
