@@ -424,6 +424,15 @@ def test_a_table_is_read_the_same_however_little_of_it_is_looked_at_at_once(
         assert outcome(body, charset, LONGEST_ROW=longest, WINDOW=window) == whole
 
 
+@pytest.mark.parametrize("window", [1, 2, 3, 7])
+@pytest.mark.parametrize("sign", ["é", "«", "–"])
+def test_a_mixture_of_encodings_is_seen_wherever_a_part_of_it_ends(sign: str, window: int) -> None:
+    for before in range(window):
+        body = b"a\n\xe9" + b"x" * before + sign.encode() + b"\n"
+        assert outcome(body, WINDOW=window) == refusal(body).faults
+        assert [(fault.line, fault.code) for fault in refusal(body).faults] == [(2, "encoding")]
+
+
 @bounded
 @given(st.lists(st.sampled_from(SIGNS), max_size=30).map("".join))
 def test_a_table_without_a_row_that_is_too_long_is_read_as_if_there_were_no_limit(rows: str) -> None:
