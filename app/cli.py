@@ -382,13 +382,13 @@ def _read(options: argparse.Namespace) -> Iterator[File]:
         )
     if suffix in LINES and (options.columns or options.dates):
         raise ValueError("Only tables have columns, and dates in words.")
-    if suffix in LINES:
-        with options.file.open("rb") as source:
+    with options.file.open("rb") as source:
+        if suffix in LINES:
             yield files.lines(source, nouns, noun)
-        return
-    if noun is None:
-        raise ValueError("A table is of one noun: say which with --noun.")
-    yield files.table(options.file.read_bytes(), noun, renamed=files.renamed(options.columns), first=options.dates)
+        elif noun is None:
+            raise ValueError("A table is of one noun: say which with --noun.")
+        else:
+            yield files.table(source, noun, renamed=files.renamed(options.columns), first=options.dates)
 
 
 def _print_problems(problems: Sequence[Problem]) -> None:

@@ -29,7 +29,11 @@ Nouns = Mapping[str, Resource[Any]]
 def lines(source: bytes | IO[bytes], nouns: Nouns, noun: Resource[Any] | None) -> File:
     """A record a line, each a JSON object: of `noun`, or with the name of its noun in the field `noun`. Blank lines are passed
     by. A source on disk is read line by line."""
-    return File(_Lines(BytesIO(source) if isinstance(source, bytes) else source, nouns, noun))
+    return File(_Lines(_seekable(source), nouns, noun))
+
+
+def _seekable(source: bytes | IO[bytes]) -> IO[bytes]:
+    return BytesIO(source) if isinstance(source, bytes) else source
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ def _problem(number: int, error: RegistryError) -> Iterator[Problem]:
 
 
 def table(
-    body: bytes,
+    source: bytes | IO[bytes],
     noun: Resource[Any],
     *,
     charset: str | None = None,
@@ -112,30 +116,33 @@ def table(
 ) -> File:
     """The rows of a delimited text file. Its columns are the noun's (see cells.columns), in any order and whatever their case;
     `renamed` says which other column is which, or with "" that one is to be passed by. References may be names, dates may be
-    written as people write them; `first` says whether day or month stands first in them."""
+    written as people write them; `first` says whether day or month stands first in them. A source on disk is
+    read row by row."""
     try:
-        read = tables.read(body, charset)
+        read = tables.read(_seekable(source), charset)
     except tables.TableError as error:
         return File([_of_table(fault) for fault in error.faults])
     names, unknown = _columns(read.columns, noun, renamed or {})
     if unknown:
         return File(unknown, read.notes)
-    return File(_Rows(read, noun, names, partial(edtf_of, first=first)), read.notes)
+    return File(_Rows(read.rows, noun, names, partial(edtf_of, first=first)), read.notes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
     """The rows of a table, from the first one whenever it is asked."""
 
-    table: tables.Table
+    rows: Iterable[tables.Row | tables.TableFault]
     noun: Resource[Any]
     names: Sequence[str | None]
     dated: cells.Dated
 
     def __iter__(self) -> Iterator[Row | Problem]:
-        yield from map(_of_table, self.table.faults)
-        for row in self.table.rows:
-            yield from _row(row, self.noun, self.names, self.dated)
+        for each in self.rows:
+            if isinstance(each, tables.TableFault):
+                yield _of_table(each)
+            else:
+                yield from _row(each, self.noun, self.names, self.dated)
 
 
 def renamed(text: str) -> dict[str, str]:

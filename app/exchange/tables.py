@@ -8,19 +8,26 @@ How a file is read (RFC 4180, and what programs make of it):
 * Lines end with LF, CRLF or CR. A cell in quotes may hold line breaks, delimiters and doubled quotes.
 * A row shorter than the header is filled up, which a note says. A longer one is a fault: no cell is ever shifted.
 * Rows and columns with nothing in them are left out; the numbers of lines and rows count them all the same.
+* Of a file with a row longer than LONGEST_ROW, or a quote that opens and never closes, what is above is read.
+
+It is gone through from its beginning several times: to see that it is text, to see what there is to say of it as a whole,
+and to read its rows, one at a time. So a million rows take no more memory than the longest of them may.
 
 A cell that a spreadsheet would run as a formula is written with an apostrophe before it and read without: see `safe`.
 What a cell may hold is for the field to say that it goes into; here NUL and control characters are mere characters.
 """
 
 import codecs
+import csv
+import io
 import re
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
-from typing import NoReturn
+from typing import IO, NoReturn
 
 MOST_ROWS = 1_000_000
 MOST_COLUMNS = 200
@@ -29,9 +36,15 @@ MOST_COLUMNS = 200
 MAX_NAME_LENGTH = 200
 """Of a column, in characters. What is longer is no name, and normalising it may take the square of its length."""
 
+LONGEST_ROW = 1_048_576
+"""In characters, the line break behind it included."""
+
 DELIMITERS = ",;\t|"
 CHUNK = 64 * 1024
 """In characters: about so much is written at once."""
+WINDOW = 64 * 1024
+"""In bytes: so much is decoded at once; and in characters: so much is given to the csv module at once. No cell in it can be
+longer than that module takes (131,072 characters, a limit that is one for all threads)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +84,8 @@ class Row:
 class Table:
     columns: tuple[str, ...]
     """The header: trimmed, NFC, each name once."""
-    rows: list[Row]
-    """Those without a fault."""
-    faults: tuple[TableFault, ...]
-    """What is wrong with the other rows, in the order of lines."""
+    rows: Iterable[Row | TableFault]
+    """The rows, and in the places of others what is wrong with them; read anew whenever they are asked for."""
     notes: tuple[str, ...]
     """What was assumed or filled in, in sentences for the person who has the file."""
     charset: str
@@ -102,31 +113,30 @@ def plain(text: str) -> str:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def read(body: bytes, charset: str | None) -> Table:
+def read(source: IO[bytes], charset: str | None) -> Table:
     """The rows of a delimited text file. `charset` is the declared one (RFC 9110 8.3.2), if any.
 
     Raises TableError when there is no table in it, or a header that cannot be one. Faults of single rows are not
-    raised but collected in the answer, so that a person sees them all at once.
+    raised but stand among the rows, so that a person sees them all at once.
     """
-    decoded = _decode(body, charset)
-    _refuse_other_formats(decoded.text)
-    layout = _layout(decoded.text)
-    records = (record for record in _records(decoded.text, layout) if not record.blank)
+    text = _text(source, charset)
+    beginning = _Window(text).beginning()
+    _refuse_other_formats(beginning)
+    layout = _layout(beginning)
+    records = _filled(text, layout)
     header = next(records, None)
     if header is None:
         _refuse("empty", "The file is empty: it needs a line with the names of the columns, and rows below it")
     names = _names(header)
-    body_records = list(islice(records, MOST_ROWS + 1))
-    _refuse_sizes(header, names, body_records)
+    survey = _surveyed(names, records)
+    _refuse_sizes(header, names, survey)
     _refuse_repeated(header, names)
-    _refuse_nameless(header, names, body_records)
-    rows, faults, short = _sorted_out(names, body_records)
+    _refuse_nameless(header, survey)
     return Table(
         columns=tuple(filter(None, names)),
-        rows=rows,
-        faults=faults,
-        notes=(*decoded.notes, *short),
-        charset=decoded.charset,
+        rows=_Rows(text, layout, names),
+        notes=(*text.notes, *_filled_up(survey)),
+        charset=text.charset,
         delimiter=layout.delimiter,
     )
 
@@ -185,27 +195,65 @@ _OTHER_FORMATS = tuple((re.compile(pattern, re.IGNORECASE), message) for pattern
 
 
 @dataclass(frozen=True, slots=True)
-class _Decoded:
-    text: str
-    charset: str
+class _Text:
+    """The text of a file, decoded anew whenever it is asked for."""
+
+    source: IO[bytes]
+    codec: str
+    start: int = 0
+    """In bytes: the end of the byte order mark."""
     notes: tuple[str, ...] = ()
 
+    @property
+    def charset(self) -> str:
+        return _NAMES.get(self.codec, self.codec)
 
-def _decode(body: bytes, charset: str | None) -> _Decoded:
+    def pieces(self, end: int | None = None) -> Iterator[str]:
+        """All of it, or what is before the byte `end`. No piece ends between CR and LF."""
+        decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(self.codec)(), translate=False)
+        marks = "\ufeff"  # some programs write the mark twice
+        for piece in chain(_pieces(self.source, self.start, end), [b""]):
+            text = decoder.decode(piece, final=not piece).lstrip(marks)
+            marks = "" if text else marks
+            yield text
+
+    def misfit(self) -> int | None:
+        """The place of the first byte that is no text, from 0."""
+        decoder, place = codecs.getincrementaldecoder(self.codec)(), self.start
+        for piece in chain(_pieces(self.source, self.start), [b""]):
+            place += len(piece)
+            try:
+                decoder.decode(piece, final=not piece)
+            except UnicodeDecodeError as error:
+                return place - len(error.object) + error.start
+        return None
+
+
+def _pieces(source: IO[bytes], start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    source.seek(start)
+    left = sys.maxsize if end is None else end - start
+    while piece := source.read(min(WINDOW, left)):
+        yield piece
+        left -= len(piece)
+
+
+def _text(source: IO[bytes], charset: str | None) -> _Text:
+    source.seek(0)
+    beginning = source.read(8)
     for signature, message in _BINARIES:
-        if body.startswith(signature):
+        if beginning.startswith(signature):
             _refuse("not_a_table", message)
-    declared = None if charset is None else _codec(charset, body)
+    declared = None if charset is None else _codec(charset, beginning)
     for mark, codec in _MARKS:
-        if body.startswith(mark):
-            return _decode_marked(body, mark, codec, declared)
-    return _undeclared(body) if declared is None else _strictly(body, declared)
+        if beginning.startswith(mark):
+            return _marked(_Text(source, codec, len(mark)), declared)
+    return _undeclared(source, beginning) if declared is None else _throughout(_Text(source, declared))
 
 
-def _codec(charset: str, body: bytes) -> str:
+def _codec(charset: str, beginning: bytes) -> str:
     label = charset.strip().strip('"').lower()
     if label == "utf-16":
-        if not body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        if not beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             _refuse("charset", "UTF-16 without a byte order mark has two readings: declare utf-16le or utf-16be")
         return "utf-16"
     if label not in CHARSETS:
@@ -213,40 +261,52 @@ def _codec(charset: str, body: bytes) -> str:
     return CHARSETS[label]
 
 
-def _decode_marked(body: bytes, mark: bytes, codec: str, declared: str | None) -> _Decoded:
-    decoded = _strictly(body, codec, start=len(mark))
-    if declared is None or codec.startswith(declared):
-        return decoded
-    note = f"A byte order mark says that the file is {_NAMES[codec]}, and so it was read; another charset was declared."
-    return replace(decoded, notes=(note,))
+def _marked(text: _Text, declared: str | None) -> _Text:
+    _throughout(text)
+    if declared is None or text.codec.startswith(declared):
+        return text
+    note = f"A byte order mark says that the file is {text.charset}, and so it was read; another charset was declared."
+    return replace(text, notes=(note,))
 
 
-def _undeclared(body: bytes) -> _Decoded:
-    if body[:2].count(b"\0") == 1:
+def _undeclared(source: IO[bytes], beginning: bytes) -> _Text:
+    if beginning[:2].count(b"\0") == 1:
         _refuse(
             "charset", "This looks like UTF-16 without a byte order mark: declare utf-16le or utf-16be, or send UTF-8"
         )
-    try:
-        return _Decoded(body.decode(), "UTF-8")
-    except UnicodeDecodeError as error:
-        if _SURELY_UTF8.search(body) or not body[: error.start].isascii():
-            _refuse_byte(error, "Some of the file is UTF-8, and here it is not: save it in one encoding")
+    text = _Text(source, "utf-8")
+    misfit = text.misfit()
+    if misfit is None:
+        return text
+    if _is_partly_utf8(source, misfit):
+        _refuse_byte(text, misfit, "Some of the file is UTF-8, and here it is not: save it in one encoding")
     note = "The file is not UTF-8 and no charset was declared: it was read as Windows-1252. Check names with accents."
-    return replace(_strictly(body, "cp1252"), notes=(note,))
+    return _throughout(_Text(source, "cp1252", notes=(note,)))
 
 
-def _strictly(body: bytes, codec: str, *, start: int = 0) -> _Decoded:
-    name = _NAMES.get(codec, codec)
-    try:
-        return _Decoded(body[start:].decode(codec).lstrip("\ufeff"), name)  # some programs write the mark twice
-    except UnicodeDecodeError as error:
-        _refuse_byte(error, f"The file is not {name} throughout: declare the charset that it has", start=start)
+def _is_partly_utf8(source: IO[bytes], misfit: int) -> bool:
+    if not all(map(bytes.isascii, _pieces(source, 0, misfit))):
+        return True
+    last = b""
+    for piece in _pieces(source):
+        if _SURELY_UTF8.search(last + piece):
+            return True
+        last = (last + piece)[-2:]  # a sign of three bytes may stand in two pieces
+    return False
 
 
-def _refuse_byte(error: UnicodeDecodeError, message: str, *, start: int = 0) -> NoReturn:
-    before = error.object[: error.start].decode(error.encoding, errors="replace")
-    place = f"byte {error.object[error.start]:#04x}, number {start + error.start + 1} of the file"
-    _refuse("encoding", f"{message} ({place})", line=1 + _breaks(before))
+def _throughout(text: _Text) -> _Text:
+    misfit = text.misfit()
+    if misfit is not None:
+        _refuse_byte(text, misfit, f"The file is not {text.charset} throughout: declare the charset that it has")
+    return text
+
+
+def _refuse_byte(text: _Text, place: int, message: str) -> NoReturn:
+    line = 1 + sum(map(_breaks, text.pieces(place)))
+    text.source.seek(place)
+    byte = text.source.read(1)[0]
+    _refuse("encoding", f"{message} (byte {byte:#04x}, number {place + 1} of the file)", line=line)
 
 
 def _refuse_other_formats(text: str) -> None:
@@ -271,9 +331,14 @@ _QUOTED_OR_NOT = re.compile(r'"[^"]*+"|[^"\r\n]++|["\r\n]')
 
 
 def _layout(text: str) -> _Layout:
+    """Where columns end, by the beginning of a text."""
     if declared := _SEPARATOR_LINE.match(text):
         return _Layout(declared[1], declared.end(), 2)
     start = len(text) - len(text.lstrip("\r\n \ufeff"))
+    if start == LONGEST_ROW:
+        _refuse(
+            "empty", f"The first {start} characters of the file are blank: it needs a line with the names of columns"
+        )
     counts: Counter[str] = Counter()
     for piece in _QUOTED_OR_NOT.finditer(text, start):
         if piece[0] in "\r\n":
@@ -294,13 +359,39 @@ def _layout(text: str) -> _Layout:
 # Rows.
 
 
-@dataclass(frozen=True, slots=True)
+class _Window:
+    """A part of a text, which moves to its end."""
+
+    def __init__(self, text: _Text) -> None:
+        self.held, self.position, self._pieces, self._is_last = "", 0, text.pieces(), False
+
+    def fill(self) -> bool:
+        """Whether anything is left. More than the longest row is held then, from the position on, or all that is left."""
+        if len(self.held) - self.position <= LONGEST_ROW and not self._is_last:
+            pieces = [self.held[self.position :]]
+            size = len(pieces[0])
+            for piece in self._pieces:
+                pieces.append(piece)
+                size += len(piece)
+                if size > 2 * LONGEST_ROW:
+                    break
+            else:
+                self._is_last = True
+            self.held, self.position = "".join(pieces), 0
+        return self.position < len(self.held)
+
+    def beginning(self) -> str:
+        self.fill()
+        return self.held[:LONGEST_ROW]
+
+
+@dataclass(slots=True)
 class _Record:
     line: int
     number: int
     cells: list[str]
     fault: TableFault | None = None
-    at: int = 0
+    at: int | None = None
     """The cell that is at fault, from 0."""
 
     @property
@@ -313,14 +404,26 @@ class _Record:
         return next((n for n in range(len(self.cells), 0, -1) if self.cells[n - 1].strip()), 0)
 
 
-_BREAK = re.compile(r"\r\n|\r|\n")
+_QUOTED = r'" [^"]*+ (?: "" [^"]*+ )*+ "'
 _CELLS = {
     delimiter: re.compile(
         rf"""
-        (?: \ *+ " (?P<quoted> [^"]*+ (?: "" [^"]*+ )*+ ) " (?P<after> [^{delimiter}\r\n]*+ )
+        (?: \ *+ (?P<quoted> {_QUOTED} ) (?P<after> [^{delimiter}\r\n]*+ )
           | \ *+ (?P<open> " ) [\s\S]*+
           | (?P<bare> [^{delimiter}\r\n]*+ )
         ) (?P<stop> [{delimiter}] | \r\n | \r | \n | \Z )
+        """,
+        re.VERBOSE,
+    )
+    for delimiter in DELIMITERS
+}
+# Rows about which RFC 4180 leaves no doubt. Of a CR that stands last it is not seen whether an LF follows.
+_PLAIN_ROWS = {
+    delimiter: re.compile(
+        rf"""
+        (?: (?: (?: {_QUOTED} | [^{delimiter}"\r\n]*+ ) [{delimiter}] )*+
+            (?: {_QUOTED} | [^{delimiter}"\r\n]*+ ) (?: \r\n | \n | \r (?=[^\n]) )
+        )*+
         """,
         re.VERBOSE,
     )
@@ -332,29 +435,52 @@ def _breaks(text: str) -> int:
     return text.count("\n") + text.count("\r") - text.count("\r\n")
 
 
-def _records(text: str, layout: _Layout) -> Iterator[_Record]:
+def _filled(text: _Text, layout: _Layout) -> Iterator[_Record]:
+    """The rows that are not blank, and of these the header first."""
+    return (record for record in _records(_Window(text), layout) if not record.blank)
+
+
+def _records(window: _Window, layout: _Layout) -> Iterator[_Record]:
     """Every row of the file, blank ones and those with a fault included. Each character is looked at a few times."""
-    position, line, number = layout.position, layout.line, 1
-    while position < len(text):
-        stop = _BREAK.search(text, position)
-        end, following = (stop.start(), stop.end()) if stop else (len(text), len(text))
-        if text.find('"', position, end) < 0:  # the csv module's limit on the size of a cell is one for all threads
-            yield _Record(line, number, text[position:end].split(layout.delimiter))
-        else:
-            record, following = _quoted(text, position, _Record(line, number, []), layout.delimiter)
-            yield record
-        line, number, position = line + _breaks(text[position:following]), number + 1, following
+    window.fill()
+    window.position, line, number = layout.position, layout.line, 1
+    while window.fill():
+        text, start = window.held, window.position
+        if rows := _plain_rows(text, start, layout.delimiter):
+            window.position += len(rows)
+            above, reader = line, csv.reader(io.StringIO(rows, newline=""), delimiter=layout.delimiter)
+            for cells in reader:
+                yield _Record(line, number, cells)
+                line, number = above + reader.line_num, number + 1
+            continue
+        record, window.position = _by_cells(text, start, _Record(line, number, []), layout.delimiter)
+        if window.position - start > LONGEST_ROW:
+            yield _Record(line, number, [], _too_long(line))
+            return
+        yield record
+        line, number = line + _breaks(text[start : window.position]), number + 1
 
 
-def _quoted(text: str, start: int, record: _Record, delimiter: str) -> tuple[_Record, int]:
-    """The record with its cells, some of them in quotes, and the place where the next one begins."""
+def _plain_rows(text: str, start: int, delimiter: str) -> str:
+    """Rows at a place of a text that the csv module reads as they are read here, "" where the first is none."""
+    found = _PLAIN_ROWS[delimiter].match(text, start, start + min(WINDOW, LONGEST_ROW))
+    return found[0] if found else ""
+
+
+def _too_long(line: int) -> TableFault:
+    message = f"The row has more than {LONGEST_ROW} characters; a quote in it may never close"
+    return TableFault(line, None, "row_too_long", f"{message}: nothing from this line on was read")
+
+
+def _by_cells(text: str, start: int, record: _Record, delimiter: str) -> tuple[_Record, int]:
+    """The record with its cells, and the place where the next one begins; of one that is too long so much that this is seen."""
     end = start
-    for match in _CELLS[delimiter].finditer(text, start):
+    for match in _CELLS[delimiter].finditer(text, start, start + LONGEST_ROW + 1):
         if record.fault is None and (slip := _slip(match)):  # one a row, or counting lines would take its square
             line = record.line + _breaks(text[start : match.start()])
-            record = replace(record, fault=TableFault(line, None, *slip), at=len(record.cells))
+            record.fault, record.at = TableFault(line, None, *slip), len(record.cells)
         quoted, bare = match["quoted"], match["bare"]
-        record.cells.append(bare or "" if quoted is None else quoted.replace('""', '"'))
+        record.cells.append(bare or "" if quoted is None else quoted[1:-1].replace('""', '"'))
         end = match.end()
         if match["stop"] != delimiter:
             break
@@ -383,20 +509,56 @@ def _names(header: _Record) -> list[str]:
     return [" ".join(unicodedata.normalize("NFC", plain(cell)).split()) for cell in header.cells]
 
 
-def _refuse_sizes(header: _Record, names: list[str], records: list[_Record]) -> None:
+@dataclass(slots=True)
+class _Survey:
+    """What there is to say of all rows together."""
+
+    count: int = 0
+    last: int = 0
+    """The line of the last one that was looked at."""
+    texts: dict[int, int] = field(default_factory=dict)
+    """By the places of columns without a name, the line of their first text."""
+    short: int = 0
+    """How many rows are filled up."""
+    first_short: int = 0
+    """The line of the first of these."""
+
+
+def _surveyed(names: Sequence[str], records: Iterator[_Record]) -> _Survey:
+    nameless = {n for n, name in enumerate(names) if not name}
+    needed, survey = _needed(names), _Survey()
+    for record in islice(records, MOST_ROWS + 1):
+        survey.count += 1
+        survey.last = record.line
+        if nameless:
+            for n, cell in enumerate(record.cells):
+                if n in nameless and cell.strip():
+                    survey.texts.setdefault(n, record.line)
+        if len(record.cells) < needed and not record.fault:
+            survey.short += 1
+            survey.first_short = survey.first_short or record.line
+    return survey
+
+
+def _needed(names: Sequence[str]) -> int:
+    """As many cells a row has to have."""
+    return max((n for n, name in enumerate(names, 1) if name), default=0)
+
+
+def _refuse_sizes(header: _Record, names: Sequence[str], survey: _Survey) -> None:
     named = len(list(filter(None, names)))
     if named > MOST_COLUMNS:
         message = f"{named} columns are too many: at most {MOST_COLUMNS} are read"
         _refuse("too_many_columns", message, line=header.line)
-    if not records:
+    if not survey.count:
         message = "The file has a header and no rows below it, or its first row is not a header"
         _refuse("no_rows", message, line=header.line)
-    if len(records) > MOST_ROWS:
+    if survey.count > MOST_ROWS:
         message = f"The file has more than {MOST_ROWS} rows: split it into several"
-        _refuse("too_many_rows", message, line=records[MOST_ROWS].line)
+        _refuse("too_many_rows", message, line=survey.last)
 
 
-def _refuse_repeated(header: _Record, names: list[str]) -> None:
+def _refuse_repeated(header: _Record, names: Sequence[str]) -> None:
     faults = [
         TableFault(header.line, name, "repeated_column", f"{count} columns are named {name!r}: rename or remove one")
         for name, count in Counter(filter(None, names)).items()
@@ -406,16 +568,8 @@ def _refuse_repeated(header: _Record, names: list[str]) -> None:
         raise TableError(*faults)
 
 
-def _refuse_nameless(header: _Record, names: list[str], records: list[_Record]) -> None:
+def _refuse_nameless(header: _Record, survey: _Survey) -> None:
     """Columns without a name are left out, if there is nothing in them."""
-    nameless = {n for n, name in enumerate(names) if not name}
-    if not nameless:
-        return
-    first_uses: dict[int, int] = {}
-    for record in records:
-        for n, cell in enumerate(record.cells):
-            if n in nameless and cell.strip():
-                first_uses.setdefault(n, record.line)
     faults = [
         TableFault(
             header.line,
@@ -424,44 +578,49 @@ def _refuse_nameless(header: _Record, names: list[str], records: list[_Record]) 
             f"Column {n + 1} has no name in the header and text in line {line}: name it, or empty it; a title has to "
             "go, since the first line is the header",
         )
-        for n, line in sorted(first_uses.items())
+        for n, line in sorted(survey.texts.items())
     ]
     if faults:
         raise TableError(*faults)
 
 
-def _sorted_out(names: list[str], records: list[_Record]) -> tuple[list[Row], tuple[TableFault, ...], tuple[str, ...]]:
-    """The good rows, the faults of the others, and a note on rows that were filled up."""
-    kept = [n for n, name in enumerate(names) if name]
-    needed = 1 + kept[-1]
-    rows, faults, short = [], [], []
-    for record in records:
-        if fault := _fault(record, names):
-            faults.append(fault)
-            continue
-        cells = record.cells
-        if len(cells) < needed:
-            short.append(record.line)
-            cells = [*cells, *[""] * (needed - len(cells))]
-        rows.append(Row(record.line, record.number, tuple([plain(cells[n]) for n in kept])))
-    return rows, tuple(faults), _filled_up(short)
+def _filled_up(survey: _Survey) -> tuple[str, ...]:
+    if not survey.short:
+        return ()
+    number = "1 row has" if survey.short == 1 else f"{survey.short} rows have"
+    where = f"line {survey.first_short}"
+    return (f"{number} fewer cells than the header ({where}): what is missing was read as empty.",)
 
 
-def _fault(record: _Record, names: list[str]) -> TableFault | None:
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows below the header, those that are good and what is wrong with the others."""
+
+    text: _Text
+    layout: _Layout
+    names: Sequence[str]
+
+    def __iter__(self) -> Iterator[Row | TableFault]:
+        kept = [n for n, name in enumerate(self.names) if name]
+        needed = _needed(self.names)
+        for record in islice(_filled(self.text, self.layout), 1, None):
+            if fault := _fault(record, self.names):
+                yield fault
+                continue
+            cells = record.cells
+            if len(cells) < needed:
+                cells += [""] * (needed - len(cells))
+            yield Row(record.line, record.number, tuple([plain(cells[n]) for n in kept]))
+
+
+def _fault(record: _Record, names: Sequence[str]) -> TableFault | None:
     if record.fault:
-        column = names[record.at] or None if record.at < len(names) else None
+        column = names[record.at] or None if record.at is not None and record.at < len(names) else None
         return replace(record.fault, column=column, row=record.number)
     if len(record.cells) > len(names) and (width := record.width) > len(names):
         message = f"The row has {width} cells, the header has {len(names)}: a cell that holds a delimiter needs quotes"
         return TableFault(record.line, None, "surplus_cells", message, record.number)
     return None
-
-
-def _filled_up(lines: list[int]) -> tuple[str, ...]:
-    if not lines:
-        return ()
-    number = "1 row has" if len(lines) == 1 else f"{len(lines)} rows have"
-    return (f"{number} fewer cells than the header (line {lines[0]}): what is missing was read as empty.",)
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------

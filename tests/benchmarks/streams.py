@@ -118,7 +118,7 @@ def export(database: Database, form: str) -> int:
 def load(database: Database, form: str, path: Path) -> int:
     """A file of organizations, in one transaction, as a request with it would be."""
     with path.open("rb") as body:
-        file = files.table(body.read(), ORGANIZATIONS) if form == "csv" else files.lines(body, NOUNS, ORGANIZATIONS)
+        file = files.table(body, ORGANIZATIONS) if form == "csv" else files.lines(body, NOUNS, ORGANIZATIONS)
         with resting():
             report = database.write(lambda tx: imports.load(tx, RESOURCES, file, imports.Wish()), BUILDER)
     return report.count("created")

@@ -7,18 +7,41 @@ import codecs
 import csv
 import io
 import time
+import tracemalloc
 from contextlib import suppress
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.exchange import tables
-from app.exchange.tables import Row, Table, TableError, plain, read, safe, write
+from app.exchange.tables import Row, TableError, TableFault, plain, safe, write
 
 bounded = settings(derandomize=True, deadline=None, max_examples=300)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 CELL = st.one_of(TEXT, st.text("='+-@\t\r\n \",;|＝＋－＠aé\0", max_size=8))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of which all rows were read."""
+
+    columns: tuple[str, ...]
+    rows: list[Row]
+    faults: tuple[TableFault, ...]
+    notes: tuple[str, ...]
+    charset: str
+    delimiter: str
+
+
+def read(body: bytes, charset: str | None) -> Table:
+    found = tables.read(io.BytesIO(body), charset)
+    several = list(found.rows)
+    rows = [each for each in several if isinstance(each, Row)]
+    faults = tuple(each for each in several if isinstance(each, TableFault))
+    assert list(found.rows) == several  # they may be read again
+    return Table(found.columns, rows, faults, found.notes, found.charset, found.delimiter)
 
 
 def table(text: str) -> Table:
@@ -29,6 +52,17 @@ def cells(text: str) -> list[tuple[str, ...]]:
     found = table(text)
     assert not found.faults
     return [row.cells for row in found.rows]
+
+
+def outcome(body: bytes, charset: str | None = None, **limits: int) -> Table | tuple[TableFault, ...]:
+    """What reading comes to, were these the limits."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, limit in limits.items():
+            patch.setattr(tables, name, limit)
+        try:
+            return read(body, charset)
+        except TableError as error:
+            return error.faults
 
 
 def faults(text: str) -> list[tuple[int, str | None, str]]:
@@ -170,6 +204,12 @@ def test_a_line_of_prose_is_no_header() -> None:
 
 def test_a_header_with_a_quote_that_never_closes_is_refused() -> None:
     assert [(fault.line, fault.code) for fault in refusal(b'a,"b\n1,2\n').faults] == [(1, "open_quote")]
+
+
+@pytest.mark.parametrize("name", ["'\t", "'\n"])
+def test_a_header_in_which_nothing_is_a_name_leaves_no_cell_to_read(name: str) -> None:
+    assert faults(f'"{name}"\n,x\n') == [(2 + name.count("\n"), None, "surplus_cells")]
+    assert [fault.code for fault in refusal(f'"{name}"\nx\n'.encode()).faults] == ["nameless_column"]
 
 
 @pytest.mark.parametrize(
@@ -317,10 +357,90 @@ def test_time_grows_with_the_length_of_the_file_alone(text: str) -> None:
     assert time.process_time() - begun < 3
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r", ""])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_row_has_a_longest_length_and_the_rows_above_a_longer_one_are_read(quote: str, ending: str) -> None:
+    longest = "x" * (tables.LONGEST_ROW - len(quote + quote + ending))
+    assert cells(f"a\n1\n{quote}{longest}{quote}{ending}") == [("1",), (longest,)]
+    found = table(f"a\n\n1\n{quote}{longest}x{quote}{ending}")
+    assert found.rows == [Row(3, 3, ("1",))]
+    assert [(fault.line, fault.row, fault.code) for fault in found.faults] == [(4, 4, "row_too_long")]
+
+
+def test_what_never_ends_is_refused_before_it_is_held() -> None:
+    longest = tables.LONGEST_ROW
+    found = table('a\n1\n"' + "x\n" * longest)
+    assert [(fault.line, fault.column, fault.code) for fault in found.faults] == [(3, None, "row_too_long")]
+    assert "a quote in it may never close" in found.faults[0].message
+    assert [row.cells for row in found.rows] == [("1",)]
+    for beginning, code in (
+        ("\n" * longest, "empty"),
+        ("x" * longest, "row_too_long"),
+        ('"' + "x\n" * longest, "row_too_long"),
+    ):
+        assert [(fault.line, fault.code) for fault in refusal(f"{beginning}\na\n1\n".encode()).faults] == [(1, code)]
+
+
+def test_a_long_table_is_read_holding_little_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "LONGEST_ROW", 10_000)
+    source = io.BytesIO(b"name,note\n" + b"".join(b'"Body %d",%s\n' % (n, b"x" * 2_000) for n in range(5_000)))
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        assert sum(1 for _ in tables.read(source, None).rows) == 5_000
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most - before < 1_000_000 < source.tell() / 10
+
+
 def test_a_cell_longer_than_the_csv_module_takes_is_read_and_its_limit_stays() -> None:
     limit = csv.field_size_limit()
     assert len(cells("a\n" + "x" * (limit + 1))[0][0]) == limit + 1
     assert csv.field_size_limit() == limit
+
+
+# --- a part at a time -------------------------------------------------------------------------------------------------
+
+BEGINNINGS = st.sampled_from(["", "a,b\n", "a;b;c\r\n", "a|\r", "sep=;\n", "\ufeff", "\n \n", '"a\nb",c\n', "a,,b\n"])
+SIGNS = ["a", ",", ";", '"', '""', "\n", "\r\n", "\r", " ", "é", "\ufeff", "😀", "'=", '"x"', '"a\rb",', "\0", "\u2028"]
+TABLES = st.tuples(BEGINNINGS, st.lists(st.sampled_from(SIGNS), max_size=30).map("".join)).map("".join)
+ENCODED = st.tuples(TABLES, st.sampled_from(["utf-8", "utf-8", "utf-16", "utf-16-le", "cp1252"])).map(
+    lambda made: made[0].encode(made[1], "replace")
+)
+SPOILT = st.tuples(ENCODED, st.integers(0, 60), st.binary(max_size=2)).map(
+    lambda made: made[0][: made[1]] + made[2] + made[0][made[1] :]
+)
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 7])
+@bounded
+@given(st.one_of(ENCODED, SPOILT), st.sampled_from([None, None, "utf-8", "utf-16le", "windows-1252"]))
+def test_a_table_is_read_the_same_however_little_of_it_is_looked_at_at_once(
+    window: int, body: bytes, charset: str | None
+) -> None:
+    for longest in (12, tables.LONGEST_ROW):
+        whole = outcome(body, charset, LONGEST_ROW=longest)
+        assert outcome(body, charset, LONGEST_ROW=longest, WINDOW=window) == whole
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 7])
+@pytest.mark.parametrize("sign", ["é", "«", "–"])
+def test_a_mixture_of_encodings_is_seen_wherever_a_part_of_it_ends(sign: str, window: int) -> None:
+    for before in range(window):
+        body = b"a\n\xe9" + b"x" * before + sign.encode() + b"\n"
+        assert outcome(body, WINDOW=window) == refusal(body).faults
+        assert [(fault.line, fault.code) for fault in refusal(body).faults] == [(2, "encoding")]
+
+
+@bounded
+@given(st.lists(st.sampled_from(SIGNS), max_size=30).map("".join))
+def test_a_table_without_a_row_that_is_too_long_is_read_as_if_there_were_no_limit(rows: str) -> None:
+    body = f"a;b\n{rows}".encode()
+    found = outcome(body, LONGEST_ROW=12, WINDOW=3)
+    told = found.faults if isinstance(found, Table) else found
+    if all(fault.code != "row_too_long" for fault in told):
+        assert found == outcome(body)
 
 
 # --- cells that a spreadsheet would run -------------------------------------------------------------------------------

@@ -49,19 +49,27 @@ def asking(client: httpx.Client) -> Iterator[list[float]]:
     assert not failed, failed[0].text
 
 
+MOVES = {
+    "ndjson": (("import", "import of NDJSON", 128), ("export", "export of NDJSON", 64)),
+    "csv": (("import", "import of CSV", 128), ("export", "export as CSV", 64)),
+}
+"""By the form of the file: what is done, what it is called, and by how many megabytes it may grow."""
+
+
 @pytest.mark.proves("R10")
+@pytest.mark.parametrize("form", MOVES)
 def test_rows_go_in_and_out_in_flat_memory_while_others_are_answered(
-    server: Server, http: httpx.Client, app: FastAPI, tmp_path: Path, proof: Proof
+    server: Server, http: httpx.Client, app: FastAPI, tmp_path: Path, proof: Proof, form: str
 ) -> None:
     rows, url = proof.rounds(2_000, 1_000_000), server.fresh("empty")
-    path = streams.written(tmp_path, "ndjson", rows)
+    path = streams.written(tmp_path, form, rows)
     before = app.state.database
     app.state.database = database = records.open_database(url)
     try:
-        for verb, form, most in (("import", "ndjson", 128), ("export", "ndjson", 64), ("export", "csv", 64)):
+        for verb, about, most in MOVES[form]:
             with asking(http) as seconds:
                 flow = streams.run(verb, form, url, *([str(path)] if verb == "import" else []))
-            told(proof, f"{verb} of NDJSON" if form == "ndjson" else f"{verb} as CSV", flow, seconds, most)
+            told(proof, about, flow, seconds, most)
             assert flow.rows == rows
         assert count(database, ORGANIZATIONS) == rows
     finally:

@@ -189,8 +189,7 @@ _FIRST: dict[DateOrder | None, First | None] = {None: None, DateOrder.day: "day"
 
 def _read(body: IO[bytes], kind: str, noun: Resource[Any] | None, charset: str | None, query: ImportQuery) -> File:
     if kind == files.CSV and noun is not None:
-        body.seek(0)
-        return files.table(body.read(), noun, charset=charset, renamed=query.columns, first=_FIRST[query.dates])
+        return files.table(body, noun, charset=charset, renamed=query.columns, first=_FIRST[query.dates])
     return files.lines(body, NOUNS, noun)
 
 
