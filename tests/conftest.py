@@ -45,6 +45,9 @@ from tests.support.proofs import Proof
 from tests.support.wire import AUTHORIZED, KEY, UNTRUSTING
 
 TESTER = Author("tester")
+QUICK = ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "autovacuum = off")
+"""Of a PostgreSQL whose data may go when the machine loses power, and that has hundreds of databases of which none lives long
+enough to be swept."""
 # The same examples each time; how long one takes is the machine's doing, which does other things as well.
 examples.register_profile(
     "steady", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -115,8 +118,7 @@ def postgresql() -> Iterator[str]:
 
     server = get_server(folder, cleanup_mode="delete")
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        # The machine may lose power during a test; the test's data may go with it.
-        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+        for setting in QUICK:
             connection.execute(f"ALTER SYSTEM SET {setting}".encode())
         connection.execute(b"SELECT pg_reload_conf()")
     yield server.get_uri()

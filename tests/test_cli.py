@@ -25,7 +25,8 @@ from app.kit import records
 from app.kit.db import Author
 from app.settings import HOME, SEED
 from tests.conftest import Server, authorized
-from tests.support import waiting
+from tests.support import programs, waiting
+from tests.support.programs import Program
 from tests.support.wire import KEY, free_port
 
 SECONDS = 60
@@ -33,12 +34,9 @@ until = partial(waiting.until, seconds=SECONDS)
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """`concord` in a process of its own, if it serves; else in this one, which has everything loaded."""
+    """`concord` in a process of its own, if it serves; else in this one."""
     if arguments[0] == "serve":
-        command = [sys.executable, "-m", "app", *arguments]
-        return subprocess.run(
-            command, cwd=HOME, env=environment(**settings), text=True, capture_output=True, check=False, timeout=60
-        )
+        return programs.finished(["-m", "app", *arguments], environment(**settings), SECONDS)
     out, err = io.StringIO(), io.StringIO()
     with mock.patch.dict(os.environ, environment(**settings), clear=True), redirect_stdout(out), redirect_stderr(err):
         try:
@@ -62,15 +60,20 @@ def served(
     log: Path | None = None,
     variables: Mapping[str, str] | None = None,
     port: int | None = None,
+    fork: bool = True,
     **settings: str,
-) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+) -> Iterator[tuple[Program, httpx.Client]]:
     """`concord serve` (or another `program` in Python, or that of another `home`) on a port of the loopback (`port`, or a free
-    one), as soon as it answers. What it says goes to `log`."""
+    one), as soon as it answers. What it says goes to `log`. Where its start or its memory is what is looked at, it must be
+    no fork; and where `variables` are given, which modules may look at as they are loaded, it is none."""
     port = port or free_port()
-    command = [sys.executable, *program, "--port", str(port), *arguments]
+    command = [*program, "--port", str(port), *arguments]
     given = environment(database_url=url, **({"admin_key": KEY} | settings)) | dict(variables or {})
-    with open(log or os.devnull, "ab") as said:
-        process = subprocess.Popen(command, cwd=home, env=given, stdout=said, stderr=said)
+    said = log or Path(os.devnull)
+    if fork and home == HOME and variables is None:
+        process = programs.fork(command, given, said)
+    else:
+        process = programs.command(command, given, said, home=home)
     try:
         with authorized(port) as client:
             deadline = time.monotonic() + SECONDS
@@ -93,7 +96,7 @@ def answers(client: httpx.Client) -> bool:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_serve_migrates_seeds_answers_and_stops_when_told(server: Server, workers: int) -> None:
-    with served(server.fresh("blank"), "--workers", str(workers)) as (process, client):
+    with served(server.fresh("blank"), "--workers", str(workers), fork=False) as (process, client):
         assert client.get("/v1/organizations/oecd").json()["acronym"] == "OECD"
         made = client.post("/v1/organizations", json={"name": "Harbour office", "kind": "other"})
         assert made.status_code == 201
@@ -115,7 +118,7 @@ def test_serve_stops_while_somebody_listens_to_its_changes(server: Server) -> No
 
 def test_serve_stops_at_the_keyboard_and_finds_everything_again(server: Server) -> None:
     url = server.fresh("seeded")
-    with served(url) as (process, client):
+    with served(url, fork=False) as (process, client):
         made = client.post("/v1/organizations", json={"name": "Harbour office", "kind": "other"})
         process.send_signal(signal.SIGINT)
         assert process.wait(30) in (0, 130, -signal.SIGINT)
@@ -172,7 +175,10 @@ def test_what_cannot_be_done_is_said_in_plain_words(
 
 @pytest.mark.parametrize(("settings", "complaint"), BAD_SETTINGS[::4])
 def test_a_complaint_is_all_that_a_terminal_shows(settings: dict[str, str], complaint: str) -> None:
-    said = run("serve", **settings)
+    said = subprocess.run(
+        [sys.executable, "-m", "app", "serve"], cwd=HOME, env=environment(**settings), text=True,
+        capture_output=True, check=False, timeout=SECONDS,
+    )  # fmt: skip
     assert (said.returncode, said.stdout) == (1, "")
     assert said.stderr.startswith("concord: ")
     assert complaint in said.stderr

@@ -29,6 +29,7 @@ from app.kit.resource import Resource
 from app.main import create_app
 from app.settings import HOME, MIGRATIONS, SEED, Settings
 from tests.conftest import TESTER, Server
+from tests.support import programs
 from tests.support.proofs import Proof
 
 SCRIPTS = ScriptDirectory(str(MIGRATIONS))
@@ -36,12 +37,8 @@ REVISIONS = [script.revision for script in reversed(list(SCRIPTS.walk_revisions(
 HEAD = REVISIONS[-1]
 
 
-def concord(url: str, *arguments: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "CONCORD_DATABASE_URL": url}
-    command = [sys.executable, "-m", "app", *arguments]
-    return subprocess.Popen(
-        command, cwd=HOME, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+def concord(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return programs.finished(["-m", "app", *arguments], {**os.environ, "CONCORD_DATABASE_URL": url}, 60)
 
 
 def revision(url: str) -> str | None:
@@ -135,15 +132,11 @@ def refused(url: str, command: str) -> str:
 
 def not_served(url: str) -> str:
     """The same of `concord serve`, in a process of its own: it would not come back if it did not refuse."""
-    process = concord(url, "serve", "--no-migrate", "--no-seed", "--port", "0")
-    try:
-        said, complaint = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 1, said + complaint
-    assert complaint.startswith("concord: ")
-    assert "Traceback" not in complaint
-    return complaint
+    said = concord(url, "serve", "--no-migrate", "--no-seed", "--port", "0")
+    assert said.returncode == 1, said.stdout + said.stderr
+    assert said.stderr.startswith("concord: ")
+    assert "Traceback" not in said.stderr
+    return said.stderr
 
 
 def test_every_step_goes_up_from_nothing_and_down_again(server: Server) -> None:
@@ -375,10 +368,9 @@ def test_a_registry_of_before_the_past_was_kept_knows_its_past_when_it_is_migrat
     before = [_as_of(database, organizations, number) for number in range(205, 214)]
     database.close()
     migrations.migrate(url, MIGRATIONS, "20261125_registry")
-    process = concord(url, "migrate")
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert "3 past states were made of the history." in said
+    said = concord(url, "migrate")
+    assert said.returncode == 0
+    assert "3 past states were made of the history." in said.stdout
     database = records.open_database(url, pool_size=1)
     assert [_as_of(database, organizations, number) for number in range(205, 214)] == before
     database.close()

@@ -21,7 +21,7 @@ from app.kit.errors import Forbidden
 from tests.conftest import TESTER
 from tests.support.answers import nothing_written, problem
 from tests.support.builders import organization
-from tests.support.wire import Wire
+from tests.support.wire import UNTRUSTING, Wire
 
 CALLERS: list[Role | None] = [None, *Role]
 UNLISTED = {
@@ -91,7 +91,7 @@ def test_a_route_without_a_row_in_the_table_does_not_start() -> None:
 def test_every_cell_over_every_route(app: FastAPI, client: httpx.Client, secrets: Secrets) -> None:
     asked = [row for row in routes(app) if row[2] is not None]
     assert len(asked) > 130
-    with httpx.Client(base_url=client.base_url) as stranger, nothing_written(stranger):
+    with httpx.Client(base_url=client.base_url, verify=UNTRUSTING) as stranger, nothing_written(stranger):
         for verb, path, permission in asked:
             for caller in CALLERS:
                 headers = {"Accept": "application/json", "Content-Type": "text/x-nothing", **secrets[caller]}
@@ -203,7 +203,7 @@ def test_a_key_that_opens_nothing_is_refused_also_where_none_is_needed(
 
 
 def test_without_a_key_the_challenge_names_no_error(client: httpx.Client) -> None:
-    with httpx.Client(base_url=client.base_url) as stranger:
+    with httpx.Client(base_url=client.base_url, verify=UNTRUSTING) as stranger:
         answer = stranger.post("/v1/organizations", json={"name": "A", "kind": "other"})
     problem(client, answer, 401)
     assert answer.headers["www-authenticate"] == 'Bearer realm="concord"'
@@ -217,7 +217,7 @@ def test_the_scheme_is_read_in_any_case(client: httpx.Client) -> None:
 def test_two_keys_in_one_request_are_refused(client: httpx.Client) -> None:
     secret = client.headers["authorization"]
     twice = [("Authorization", secret), ("Authorization", "Bearer x")]
-    with httpx.Client(base_url=client.base_url) as stranger:
+    with httpx.Client(base_url=client.base_url, verify=UNTRUSTING) as stranger:
         problem(client, stranger.get("/v1/organizations", headers=twice), 400)
 
 

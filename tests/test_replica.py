@@ -21,7 +21,7 @@ from tests.support import servers
 from tests.support.builders import organization, source
 from tests.support.servers import Postgres
 from tests.support.waiting import until
-from tests.support.wire import free_port
+from tests.support.wire import UNTRUSTING, free_port
 
 HEADER = "Registry-Sequence"
 
@@ -233,9 +233,8 @@ def test_without_the_primary_readings_go_on_and_writes_are_refused(client: httpx
     post(client, "Body")
     pair.caught_up()
     pair.primary.stop()
-    stranger = httpx.Client(
-        base_url=client.base_url, timeout=30
-    )  # who sends a key asks the primary whether it still opens
+    # Who sends a key asks the primary whether it still opens.
+    stranger = httpx.Client(base_url=client.base_url, timeout=30, verify=UNTRUSTING)
     try:
         for _ in range(5):
             assert names(stranger) == {"Body"}
@@ -262,7 +261,7 @@ def test_a_replica_that_is_far_behind_is_left_alone_until_it_has_caught_up(
     assert names(client) == {"New"}
     pair.primary.stop()  # then an old answer is better than none
     try:
-        with httpx.Client(base_url=client.base_url, timeout=30) as stranger:
+        with httpx.Client(base_url=client.base_url, timeout=30, verify=UNTRUSTING) as stranger:
             assert names(stranger) == set()
     finally:
         pair.primary.start()
@@ -320,7 +319,8 @@ def test_what_one_side_answers_is_not_kept_as_the_state_that_the_other_has_shown
             self.replica.away = False
 
     monkeypatch.setattr(Database, "_state", state)
-    with httpx.Client(base_url=client.base_url, timeout=30) as anybody:  # who comes with a key is looked up each time
+    # Who comes with a key is looked up each time.
+    with httpx.Client(base_url=client.base_url, timeout=30, verify=UNTRUSTING) as anybody:
         for _ in range(3):
             names(anybody)
         pair.hold()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import httpx
@@ -59,10 +59,11 @@ def same(client: httpx.Client, database: Database) -> Iterator[None]:
 
 def _rows(tx: Transaction) -> dict[str, list[str]]:
     """Everything that ETags are made of, and everything else."""
-    return {
-        name: sorted(map(str, tx.connection.exec_driver_sql(f'SELECT * FROM "{name}"')))  # noqa: S608  # our own names
-        for name in Base.metadata.tables
-    }
+    with closing(tx.connection.connection.cursor()) as cursor:  # the driver's own, which makes half of the work of it
+        return {
+            name: sorted(map(str, cursor.execute(f'SELECT * FROM "{name}"')))  # noqa: S608  # our own names
+            for name in Base.metadata.tables
+        }
 
 
 def _some_record(tx: Transaction) -> list[str]:

@@ -23,6 +23,7 @@ from app.kit.errors import Unavailable
 from app.kit.turns import BEAT, Queue, Soon, Turns
 from tests.conftest import TESTER, Server, _serving
 from tests.support import waiting
+from tests.support.wire import UNTRUSTING
 
 LONG = 20
 until = partial(waiting.until, seconds=LONG)
@@ -129,7 +130,7 @@ def test_a47_many_slow_requests_are_served_or_refused_within_three_seconds_and_t
     with ThreadPoolExecutor(CLIENTS) as threads:
         monkeypatch.setattr(Transaction, "_ask", slowly)
         limits = httpx.Limits(max_connections=CLIENTS)
-        with httpx.Client(base_url=client.base_url, limits=limits, timeout=LONG) as many:
+        with httpx.Client(base_url=client.base_url, limits=limits, timeout=LONG, verify=UNTRUSTING) as many:
 
             def ask(number: int) -> tuple[int, float, str]:
                 begun = time.monotonic()

@@ -20,6 +20,7 @@ from tests.conftest import Server
 from tests.operations.conftest import Open
 from tests.support.builders import organization
 from tests.support.processes import on_linux, workers
+from tests.support.wire import UNTRUSTING
 from tests.test_cli import served, until
 
 STREAM = {"Accept": "text/event-stream"}
@@ -146,7 +147,8 @@ def test_all_workers_are_told_together_also_when_one_dies(server: Server, tmp_pa
         (folder,) = tmp_path.glob("concord-metrics-*")
         until(lambda: len(workers_that_count(folder)) == 2)
         for _ in range(40):
-            httpx.get(f"{address}/v1/organizations/oecd")  # a new connection each, so that both get some
+            # A new connection each, so that both get some.
+            httpx.get(f"{address}/v1/organizations/oecd", verify=UNTRUSTING)
         assert requests(client, ONE) == 40
         with client.stream("GET", "/v1/changes", headers=STREAM) as stream:
             lines = stream.iter_lines()
@@ -167,7 +169,7 @@ def test_all_workers_are_told_together_also_when_one_dies(server: Server, tmp_pa
 def told(address: str, name: str, **labels: str) -> float:
     """Asked on a new connection, of whichever worker takes it; -1 while the one that took it dies."""
     try:
-        with httpx.Client(base_url=address, timeout=10) as client:
+        with httpx.Client(base_url=address, timeout=10, verify=UNTRUSTING) as client:
             return value(client, name, **labels)
     except httpx.TransportError:
         return -1

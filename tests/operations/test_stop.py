@@ -6,7 +6,6 @@ import json
 import random
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -26,7 +25,9 @@ from app.registry.organizations import Organization
 from tests.cases.test_failures import set_at_the_end
 from tests.conftest import Server
 from tests.support.answers import walk
+from tests.support.programs import Program
 from tests.support.proofs import Proof
+from tests.support.wire import UNTRUSTING
 from tests.test_cli import served, until
 
 GRACE = 10.0
@@ -65,7 +66,7 @@ def test_under_load_what_was_begun_is_answered_and_the_next_start_finds_all_of_i
 
 
 def stopped_under_load(
-    process: subprocess.Popen[bytes], client: httpx.Client, name: str, answered: list[str]
+    process: Program, client: httpx.Client, name: str, answered: list[str]
 ) -> tuple[Counter[str], float]:
     """Stop while some write and one listens; the ids of the writes that were answered, and how long the stop took."""
     over, enough = threading.Event(), len(answered) + random.Random(name).randint(10, 40)  # noqa: S311
@@ -84,7 +85,7 @@ def stopped_under_load(
 
 
 @contextmanager
-def killed_on_failure(process: subprocess.Popen[bytes]) -> Iterator[None]:
+def killed_on_failure(process: Program) -> Iterator[None]:
     """Nobody waits for a server that a failed test has not stopped."""
     try:
         yield
@@ -96,7 +97,7 @@ def killed_on_failure(process: subprocess.Popen[bytes]) -> Iterator[None]:
 def load(client: httpx.Client, name: str, over: threading.Event, answered: list[str]) -> Counter[str]:
     """One write after the other, on a connection that is kept; the ids of those that were answered."""
     received = Counter[str]()
-    with httpx.Client(base_url=client.base_url, headers=client.headers, timeout=PATIENCE) as own:
+    with httpx.Client(base_url=client.base_url, headers=client.headers, timeout=PATIENCE, verify=UNTRUSTING) as own:
         for n in range(100_000):
             if over.is_set():
                 break
@@ -115,7 +116,7 @@ def load(client: httpx.Client, name: str, over: threading.Event, answered: list[
 def listened_to_the_end(client: httpx.Client, begun: threading.Event) -> int:
     """How much came until the server ended the stream. Raises RemoteProtocolError where it was cut."""
     with (
-        httpx.Client(base_url=client.base_url, headers=client.headers, timeout=60) as own,
+        httpx.Client(base_url=client.base_url, headers=client.headers, timeout=60, verify=UNTRUSTING) as own,
         own.stream("GET", "/v1/changes", headers=STREAM) as s,
     ):
         size = 0

@@ -20,6 +20,7 @@ from app.main import create_app
 from app.settings import Settings
 from tests.conftest import Server, authorized, serving
 from tests.support.proofs import Proof
+from tests.support.wire import UNTRUSTING
 from tests.test_cli import served
 
 WORKERS, RECORDS, WRITERS, READERS = 3, 4, 2, 4
@@ -97,7 +98,8 @@ def write_on(base: str, ledger: Ledger, number: int) -> None:
 
 def read_on(base: str, ledger: Ledger, number: int) -> None:
     drawn = random.Random(100 + number)  # noqa: S311
-    clients = [httpx.Client(base_url=base, timeout=30) for _ in range(2 * WORKERS)]  # kept open: of several workers
+    # Kept open: of several workers.
+    clients = [httpx.Client(base_url=base, timeout=30, verify=UNTRUSTING) for _ in range(2 * WORKERS)]
     while not ledger.is_over:
         client, slug = drawn.choice(clients), f"record-{drawn.randrange(RECORDS)}"
         if drawn.random() < 0.5:

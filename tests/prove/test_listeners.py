@@ -28,8 +28,11 @@ def test_ten_thousand_listeners_hear_of_each_write_and_keep_nobody_waiting(serve
     clients, writes = proof.rounds(200, 10_000), proof.rounds(3, 20)
     if not crowds.room(clients):
         pytest.skip(f"NOT TESTED: the system lets a process open fewer than {clients} files (ulimit -n)")
-    room = {"max_listeners": str(clients), "rate_limit": "0"}
-    with served(server.fresh("seeded"), "--no-seed", **room) as (process, client), Crowd(client.base_url.port) as crowd:  # type: ignore[arg-type]
+    url, room = server.fresh("seeded"), str(clients)
+    with (
+        served(url, "--no-seed", fork=False, max_listeners=room, rate_limit="0") as (process, client),
+        Crowd(client.base_url.port) as crowd,  # type: ignore[arg-type]
+    ):
         newest = client.get("/v1/changes?limit=1").headers["registry-sequence"]
         before, refused = costs.memory(process.pid), 0
         while len(crowd) < clients:

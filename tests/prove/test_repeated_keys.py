@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ import pytest
 
 from tests.conftest import Server
 from tests.prove.callers import Caller
+from tests.support.programs import Program
 from tests.support.proofs import Proof
 from tests.support.wire import Answer
 from tests.test_cli import served
@@ -60,9 +60,7 @@ def test_a_key_sent_twenty_times_at_once_and_again_after_a_crash_is_one_write(se
     proof.count("answers that were the first one once more", told - rounds, at_least=rounds * (CLIENTS - 1))
 
 
-def _at_once(
-    made: list[Caller], key: str, *, kill: subprocess.Popen[bytes] | None = None, after: int = 0
-) -> list[Answer | None]:
+def _at_once(made: list[Caller], key: str, *, kill: Program | None = None, after: int = 0) -> list[Answer | None]:
     """What the clients are answered who send one request at once; the server is killed when so many have been answered."""
     answers: list[Answer | None] = []
     barrier = threading.Barrier(CLIENTS)

@@ -127,7 +127,7 @@ def test_a_server_that_is_used_for_long_holds_no_more_than_after_a_while(
     seconds: float = pytestconfig.getoption("soak") if proof.full else 4
     url, log = server.fresh("seeded"), tmp_path / "log"
     with (
-        served(url, "--no-seed", log=log, log_format="json", pool_size=str(POOL)) as (process, client),
+        served(url, "--no-seed", log=log, fork=False, log_format="json", pool_size=str(POOL)) as (process, client),
         looking(url) as sessions,
     ):
         load, pid = Load(client.base_url.port or 0), process.pid

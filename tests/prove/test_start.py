@@ -40,7 +40,7 @@ def test_an_empty_database_is_migrated_and_seeded_within_seconds(server: Server,
 def _started(url: str, *, seed: bool = False) -> tuple[float, float, float]:
     """Seconds until the first answer, how many of them on the processor, and the megabytes of memory a moment later."""
     begin = time.monotonic()
-    with served(url, *(() if seed else ("--no-seed",))) as (process, client):
+    with served(url, *(() if seed else ("--no-seed",)), fork=False) as (process, client):
         assert client.get("/v1/organizations/oecd").status_code == 200
         seconds = time.monotonic() - begin
         spent = costs.cpu(process.pid)

@@ -19,7 +19,7 @@ from app.settings import HOME, MIGRATIONS, SEED
 from tests.conftest import Server
 from tests.support.proofs import Proof
 from tests.support.waiting import until
-from tests.support.wire import KEY, free_port
+from tests.support.wire import KEY, UNTRUSTING, free_port
 from tests.test_cli import environment
 from tests.test_migrations import HEAD, REVISIONS, contents, dangling, revision
 
@@ -109,12 +109,12 @@ def test_three_replicas_that_start_at_once_all_serve_one_seed(server: Server, pr
             assert process.poll() is None
             migrated_and_seeded_once(url)
             for port in ports:
-                assert httpx.get(f"http://127.0.0.1:{port}/v1/organizations/oecd").status_code == 200
+                assert httpx.get(f"http://127.0.0.1:{port}/v1/organizations/oecd", verify=UNTRUSTING).status_code == 200
     proof.count("starts of three replicas at once, on an empty database or one revision behind", rounds)
 
 
 def ready(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", verify=UNTRUSTING).status_code == 200
     except httpx.TransportError:
         return False
