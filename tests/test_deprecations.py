@@ -31,8 +31,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_a_deprecated_operation_carries_its_dates_and_a_page_that_says_more(url: str) -> None:
     with serving(create_app(Settings(database_url=url), deprecated=[OLD])) as port:
-        answer = httpx.get(f"http://127.0.0.1:{port}/v1/organizations")
-        document = httpx.get(f"http://127.0.0.1:{port}/openapi.json").json()
+        answer = httpx.get(f"http://127.0.0.1:{port}/v1/organizations", timeout=30)
+        document = httpx.get(f"http://127.0.0.1:{port}/openapi.json", timeout=30).json()
     assert answer.headers["deprecation"] == "@1767225600"
     assert answer.headers["sunset"] == "Wed, 30 Jun 2027 12:00:00 GMT"
     assert '</docs>; rel="deprecation"' in answer.headers.get_list("link")
@@ -42,6 +42,6 @@ def test_a_deprecated_operation_carries_its_dates_and_a_page_that_says_more(url:
 
 def test_other_operations_carry_nothing_of_it(url: str) -> None:
     with serving(create_app(Settings(database_url=url), deprecated=[OLD])) as port:
-        answer = httpx.get(f"http://127.0.0.1:{port}/v1/instruments")
+        answer = httpx.get(f"http://127.0.0.1:{port}/v1/instruments", timeout=30)
     assert answer.status_code == 200
     assert not {"deprecation", "sunset", "link"} & set(answer.headers)
