@@ -160,11 +160,14 @@ def _pieces(lines: Sequence[str]) -> Iterator[str]:
 
 def direct(logger: logging.Logger) -> Lines | None:
     """Where the lines of this logger go, if they go there and nowhere else."""
-    root = logging.root.handlers
-    alone = len(root) == 1 and root[0].__class__ is Lines and not logger.handlers and logger.propagate
-    return (
-        cast(Lines, root[0]) if alone and (logger.parent is logging.root or direct(cast(Any, logger.parent))) else None
-    )
+    root, each = logging.root.handlers, logger
+    if len(root) != 1 or root[0].__class__ is not Lines:
+        return None
+    while each is not logging.root:
+        if each.handlers or not each.propagate:
+            return None
+        each = cast(logging.Logger, each.parent)
+    return root[0]
 
 
 @lru_cache(2)

@@ -142,6 +142,7 @@ class Connection(HttpToolsProtocol):
         self._begun = 0  # requests of which the parser has seen the first byte
         self._is_between = True  # whether it has seen the last byte of each
         self._held: Held | None = None
+        self._said = 0.0  # when something was said again last
 
     # -- what asyncio says --
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -264,7 +265,6 @@ class Connection(HttpToolsProtocol):
     # -- what was said before --
     def _hold(self, verbatim: Verbatim, held: Held) -> None:
         """Answer with what was said before, soon, if it is still true."""
-        self._unset_keepalive_if_required()
         self._enter(Phase.NOTHING)
         self._held = held
         verbatim.confirm(held.said, partial(self._say, verbatim, held), partial(self._let_go, held))
@@ -287,7 +287,20 @@ class Connection(HttpToolsProtocol):
             self.line.write(b"".join((STATUS_LINE[said.status], *own, b"\r\n", said.body)))
             verbatim.note(said, asked, perf_counter() - held.since)
         finally:
-            self.on_response_complete()
+            self.server_state.total_requests += 1
+            self._said = self.loop.time()
+            if self.timeout_keep_alive_task is None:
+                self.timeout_keep_alive_handler()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that nobody has used for a while. To set the clock anew with each answer costs more than to look
+        at it when it rings."""
+        left = self._said + self.timeout_keep_alive - self.loop.time()
+        if left <= 0 and self._held is None:
+            super().timeout_keep_alive_handler()
+        else:
+            again = max(left, self._patience.beat)
+            self.timeout_keep_alive_task = self.loop.call_later(again, self.timeout_keep_alive_handler)
 
     def _let_go(self, held: Held | None = None) -> None:
         """Ask the application after all: the answer is another by now, or there is more to do than to repeat it. `held`: only

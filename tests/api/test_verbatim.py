@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from app.api import logs
 from app.api.freshness import Present
 from app.api.observed import Observed
+from app.api.protocol import Connection
 from app.kit.db import Database
 from tests.api.conftest import Make
 from tests.conftest import serving
@@ -239,6 +240,23 @@ def test_a_server_that_stops_answers_what_it_has_taken_in(make: Make, monkeypatc
         (answer,) = exchange(line, b"")
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"\r\nconnection: close\r\n" in answer
+
+
+def test_a_connection_is_kept_while_it_is_used_and_closed_when_nobody_uses_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "timeout_keep_alive", property(lambda _: 0.5, lambda _, __: None), raising=False)
+    with serving(make(), beat=0.05) as port, Wire(port).connect() as line:
+        for _ in range(WARM):
+            exchange(line, request(ILO))
+        with counting(monkeypatch) as asked:
+            for _ in range(8):
+                time.sleep(0.15)
+                exchange(line, request(ILO))
+        assert asked == []
+        begin = time.monotonic()
+        assert line.recv(1) == b""
+        assert 0.3 < time.monotonic() - begin < 5
 
 
 @pytest.mark.parametrize(
