@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -202,10 +203,18 @@ def running(image: Image, data: Path, *command: str, environment: Sequence[str] 
             stdout=log, stderr=log, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            yield Container(image, process, _child(process), Path(log.name))
+            first = _child(process)
+            try:
+                yield Container(image, process, first, Path(log.name))
+            finally:
+                if process.poll() is None:  # its first process has changed its user, and would not end with its parent
+                    os.kill(first, signal.SIGKILL)
+        except BaseException:
+            process.kill()
+            raise
         finally:
-            process.kill()  # and with it what it has started
-            process.wait(PATIENCE)
+            code = process.wait(PATIENCE)
+        assert not Path(f"/proc/{first}").exists(), code
 
 
 def _child(process: subprocess.Popen[bytes]) -> int:
