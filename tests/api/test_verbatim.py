@@ -245,7 +245,7 @@ def test_a_server_that_stops_answers_what_it_has_taken_in(make: Make, monkeypatc
 def test_a_connection_is_kept_while_it_is_used_and_closed_when_nobody_uses_it(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Connection, "timeout_keep_alive", property(lambda _: 0.5, lambda _, __: None), raising=False)
+    monkeypatch.setattr(Connection, "timeout_keep_alive", property(lambda _: 1.0, lambda _, __: None), raising=False)
     with serving(make(), beat=0.05) as port, Wire(port).connect() as line:
         for _ in range(WARM):
             exchange(line, request(ILO))
