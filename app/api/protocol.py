@@ -279,12 +279,9 @@ class Connection(HttpToolsProtocol):
         self._held = None
         said, asked = held.said, named(held.words.names)
         try:
-            own = (
-                written(self.server_state.default_headers),
-                said.head,
-                written([(X_REQUEST_ID, asked.request_id.encode())]),
-            )
-            self.line.write(b"".join((STATUS_LINE[said.status], *own, b"\r\n", said.body)))
+            usual, own = self.server_state.default_headers, [(X_REQUEST_ID, asked.request_id.encode())]
+            parts = STATUS_LINE[said.status], written(usual), said.head, written(own), b"\r\n", said.body
+            self.line.write(b"".join(parts))
             verbatim.note(said, asked, perf_counter() - held.since)
         finally:
             self.server_state.total_requests += 1

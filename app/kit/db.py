@@ -408,7 +408,7 @@ class Database:
         self.replica = Replica(self.primary, replica_url, pool_size=pool_size) if replica_url else None
         self.engine = self.primary.engine
         self.clock = clock
-        self._seal = seal
+        self.seal = seal
         self._turns = Turns(pool_size, Queue(waiting, PATIENCE))
         self._writer = None if self.primary.postgresql else Writer(self, Queue(waiting, WRITERS_PATIENCE))
         self._probes: list[Probe] = []
@@ -463,10 +463,6 @@ class Database:
         if dry_run:
             raise DryRun(result)
         return result
-
-    def seal(self, tx: Transaction) -> None:
-        """Number and store what a unit of work has noted, and end it."""
-        self._seal(tx)
 
     def _persist(self, side: Side, attempt: Callable[[], T], *, attempts: int = ATTEMPTS, reading: bool = False) -> T:
         """Repeat the whole unit of work while another writer, or a restart of the database, gets in its way. A constraint

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from app.kit import prepared, walks
 from app.kit.db import Transaction
 from app.kit.errors import Malformed
+from app.kit.prepared import Clauses
 
 _LONGEST = 40_000  # a key of 500 ligatures, each come apart into 18 letters, takes 24,000
 _DIGEST = 8
@@ -119,7 +120,7 @@ def page(
     *,
     limit: int,
     after: Position | None,
-    where: Sequence[sa.ColumnElement[bool]] = (),
+    where: Clauses = (),
 ) -> tuple[Sequence[sa.Row[Any]], bool]:
     """At most `limit` rows of `statement` that fulfil `where` in `order` behind `after`, and whether more follow."""
     rows: list[sa.Row[Any]] = []
@@ -137,9 +138,7 @@ def page(
     return rows[:limit], len(rows) > limit
 
 
-def _rows(
-    tx: Transaction, statement: sa.Select[Any], where: Sequence[sa.ColumnElement[bool]], values: dict[str, Any]
-) -> Sequence[sa.Row[Any]]:
+def _rows(tx: Transaction, statement: sa.Select[Any], where: Clauses, values: dict[str, Any]) -> Sequence[sa.Row[Any]]:
     made = prepared.where(statement, where)
     if made is None:
         return tx.execute(statement.where(*where), values).all()

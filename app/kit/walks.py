@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -20,6 +20,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import operators
 
 from app.kit.db import Transaction
+from app.kit.prepared import Clauses
 
 LARGE = 25_000
 """Rows from which on it is worth a thought."""
@@ -46,9 +47,6 @@ class unindexed(sa.sql.functions.FunctionElement[Any]):  # noqa: N801  # it read
 def _plus(element: unindexed, compiler: Any, **options: Any) -> str:
     (column,) = element.clauses
     return f"+{compiler.process(column, **options)}"
-
-
-Clauses = Sequence[sa.ColumnElement[bool]]
 
 
 def along(tx: Transaction, key: sa.Column[Any], where: Clauses, limit: int) -> Clauses | None:

@@ -511,7 +511,7 @@ def doomed(database: Database) -> Database:
             revisions.seal(tx)
             dangling(tx)
 
-        database._seal = seal
+        database.seal = seal
     return database
 
 
@@ -746,7 +746,7 @@ def test_a_disk_that_fails_in_the_middle_of_a_group_loses_nothing_that_is_answer
 @on_sqlite
 @pytest.mark.usefixtures("impatient")
 def test_a_seal_that_fails_for_all_falls_back_to_one_by_one(database: Database) -> None:
-    whole, several = database._seal, []
+    whole, several = database.seal, []
 
     def seal(tx: Transaction) -> None:
         several.append(len(tx.pending))
@@ -754,7 +754,7 @@ def test_a_seal_that_fails_for_all_falls_back_to_one_by_one(database: Database) 
             raise ValueError("not together")
         whole(tx)
 
-    database._seal = seal
+    database.seal = seal
     with busy(database):
         futures = [database.submit_write(organization(f"Body {n}"), TESTER, share=Share.closely) for n in range(5)]
     assert [future.result(LONG) for future in futures] == [f"body-{n}" for n in range(5)]
