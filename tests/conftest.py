@@ -46,8 +46,11 @@ from tests.support.wire import AUTHORIZED, KEY, UNTRUSTING
 
 TESTER = Author("tester")
 QUICK = ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "autovacuum = off")
-"""Of a PostgreSQL whose data may go when the machine loses power, and that has hundreds of databases of which none lives long
-enough to be swept."""
+"""Of a PostgreSQL whose data may go when the machine loses power. It has hundreds of databases, of which one alone lives long
+enough to need sweeping: that which tests take turns with, and which is cut short when it has grown (`support/databases.py`)."""
+PATIENCE = 60
+"""Seconds that a request may wait for its turn, and a client for its answer, where a test is not about that: what would be a
+moment on a machine of one's own takes long where other tests, and other programs, are at work."""
 # The same examples each time; how long one takes is the machine's doing, which does other things as well.
 examples.register_profile(
     "steady", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -212,7 +215,7 @@ def clock() -> Ticking:
 @pytest.fixture
 def database(server: Server, clock: Ticking) -> Iterator[Database]:
     """A registry with its schema and no record."""
-    opened = records.open_database(server.fresh("empty"), pool_size=4, clock=clock)
+    opened = records.open_database(server.fresh("empty"), pool_size=4, clock=clock, patience=PATIENCE)
     yield opened
     opened.close()
 
@@ -220,7 +223,7 @@ def database(server: Server, clock: Ticking) -> Iterator[Database]:
 @pytest.fixture
 def seeded(server: Server, clock: Ticking) -> Iterator[Database]:
     """A registry that has been seeded."""
-    opened = records.open_database(server.fresh("seeded"), pool_size=4, clock=clock)
+    opened = records.open_database(server.fresh("seeded"), pool_size=4, clock=clock, patience=PATIENCE)
     yield opened
     opened.close()
 
@@ -231,7 +234,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     path = tmp_path_factory.mktemp("app") / "unused.db"
     url = f"sqlite:///{path}"
     migrations.migrate(url, MIGRATIONS)
-    return create_app(Settings(database_url=url))
+    return create_app(Settings(database_url=url, deadline_seconds=PATIENCE))
 
 
 @pytest.fixture
@@ -252,7 +255,7 @@ def http(app: FastAPI) -> Iterator[httpx.Client]:
 
 def authorized(port: int) -> httpx.Client:
     """A client of the server at `port` that may do anything."""
-    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, headers=AUTHORIZED, verify=UNTRUSTING)
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, headers=AUTHORIZED, verify=UNTRUSTING)
 
 
 @contextmanager

@@ -401,16 +401,17 @@ class Database:
         seal: Callable[[Transaction], None],
         replica_url: str | URL | None = None,
         waiting: int = WAITING,
+        patience: float | None = None,
     ) -> None:
         """`seal` ends every writing transaction: it advances the clock and writes the revisions. `waiting`: so many units of
-        work may wait for their turn."""
+        work may wait for their turn; `patience`: none for longer than so many seconds (PATIENCE, WRITERS_PATIENCE)."""
         self.primary = Side("primary", url, pool_size=pool_size)
         self.replica = Replica(self.primary, replica_url, pool_size=pool_size) if replica_url else None
         self.engine = self.primary.engine
         self.clock = clock
         self.seal = seal
-        self._turns = Turns(pool_size, Queue(waiting, PATIENCE))
-        self._writer = None if self.primary.postgresql else Writer(self, Queue(waiting, WRITERS_PATIENCE))
+        self._turns = Turns(pool_size, Queue(waiting, patience or PATIENCE))
+        self._writer = None if self.primary.postgresql else Writer(self, Queue(waiting, patience or WRITERS_PATIENCE))
         self._probes: list[Probe] = []
         self._watches = [Watch(side.name, *side.looks) for side in self._sides() if side.postgresql]
 

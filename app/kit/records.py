@@ -80,10 +80,17 @@ def open_database(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     replica_url: str | None = None,
     waiting: int = WAITING,
+    patience: float | None = None,
 ) -> Database:
     """The registry's database, with the seal that every write ends in."""
     return Database(
-        url, pool_size=pool_size, clock=clock, seal=revisions.seal, replica_url=replica_url, waiting=waiting
+        url,
+        pool_size=pool_size,
+        clock=clock,
+        seal=revisions.seal,
+        replica_url=replica_url,
+        waiting=waiting,
+        patience=patience,
     )
 
 

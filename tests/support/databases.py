@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from app.kit import records
 from app.kit.db import Base, Database
 from app.kit.search import INDEX
-from tests.conftest import Server, Ticking
+from tests.conftest import PATIENCE, Server, Ticking
 
 
 @pytest.fixture(scope="session")
 def emptied(server: Server) -> Iterator[Database]:
     """The database that tests take turns with."""
-    opened = records.open_database(server.fresh("empty"), pool_size=4)
+    opened = records.open_database(server.fresh("empty"), pool_size=4, patience=PATIENCE)
     yield opened
     opened.close()
 
@@ -55,17 +55,24 @@ EMPTY = (
     "SET LOCAL session_replication_role = replica",  # no foreign key asks for an order of deletes
     """
     DO $$
-    DECLARE name text;
+    DECLARE
+        names text[] := array_agg(tablename::text) FROM pg_tables
+            WHERE schemaname = current_schema() AND tablename NOT IN ('alembic_version', 'api_key', 'clock');
+        name text;
     BEGIN
-        FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema()
-                    AND tablename NOT IN ('alembic_version', 'api_key', 'clock')
-        LOOP
-            EXECUTE 'DELETE FROM ' || quote_ident(name);
-        END LOOP;
+        -- What was deleted stays in its place until it is swept: the next thousands of tests would read past it.
+        IF (SELECT max(pg_total_relation_size(quote_ident(each)::regclass)) FROM unnest(names) AS each) > 2000000 THEN
+            EXECUTE 'TRUNCATE ' || (SELECT string_agg(quote_ident(each), ', ') FROM unnest(names) AS each);
+        ELSE
+            FOREACH name IN ARRAY names LOOP
+                EXECUTE 'DELETE FROM ' || quote_ident(name);
+            END LOOP;
+        END IF;
     END $$
     """,
     "UPDATE clock SET seq = 0",
 )
+"""Where tables are small, to delete what is in them takes less than to make their files anew."""
 
 
 def empty(engine: sa.Engine) -> None:

@@ -84,7 +84,7 @@ class Wire:
         return _receive(connection)
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
 
 
 def _receive(connection: socket.socket) -> Answer:
