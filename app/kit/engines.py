@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -18,7 +17,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import URL, Connection, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 BEGIN = {
     ("sqlite", "read"): "BEGIN",
@@ -30,9 +29,7 @@ BEGIN = {
     ("sqlite", "one"): "",
     ("postgresql", "one"): "",
 }
-"""How a transaction begins, by the kind of database and its purpose; any other by a plain BEGIN."""
-PURPOSE = "purpose"
-"""Under which name a connection knows it."""
+"""How a transaction begins, by the kind of database and what it is `for`; any other by a plain BEGIN."""
 
 CACHE = 2_000
 """Kilobytes of pages that each connection to SQLite keeps."""
@@ -119,10 +116,11 @@ def _sqlite_engine(url: URL, pool_size: int) -> sa.Engine:
             cursor.execute(pragma)
         cursor.close()
 
-    def begin(connection: PoolProxiedConnection) -> None:
-        _tell(connection, _begin(engine, connection))
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if told := _begin(connection):
+            connection.exec_driver_sql(told)
 
-    engine.dialect.do_begin = begin  # type: ignore[assignment, method-assign]  # see `purposed`
     return engine
 
 
@@ -139,30 +137,9 @@ def _beside(url: URL) -> dict[str, Any]:
     return {name: value for name, value in told.items() if name not in url.query}
 
 
-@contextmanager
-def purposed(engine: sa.Engine, purpose: str) -> Iterator[Connection]:
-    """A connection the transactions of which are "read", "one" or "write" (`BEGIN`).
-
-    The dialect begins them, and is told by the session's `info`. An event of SQLAlchemy would have to be looked for at every
-    statement: a twelfth of what a change costs.
-    """
-    with engine.connect() as connection:
-        info = connection.info  # a connection that broke has none any more
-        info[PURPOSE] = purpose
-        try:
-            yield connection
-        finally:
-            info.pop(PURPOSE, None)
-
-
-def _begin(engine: sa.Engine, connection: PoolProxiedConnection) -> str:
-    return BEGIN.get((engine.dialect.name, connection.info.get(PURPOSE, "")), "BEGIN")
-
-
-def _tell(connection: PoolProxiedConnection, told: str) -> None:
-    if told:
-        with closing(connection.cursor()) as cursor:
-            cursor.execute(told)
+def _begin(connection: Connection) -> str:
+    purpose = connection.get_execution_options().get("for", "")
+    return BEGIN.get((connection.dialect.name, purpose), "BEGIN")
 
 
 def _is_pooled(session: Session[Any]) -> bool:
@@ -196,20 +173,21 @@ def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> s
         elif for_good:
             session.execute(for_good.encode())
 
-    def begin(connection: PoolProxiedConnection) -> None:
-        told = _begin(engine, connection)
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        told = _begin(connection)
         if connection.info[POOLED]:
             told = (told or "BEGIN READ ONLY") + for_now
-        _tell(connection, told)
+        if told:
+            connection.exec_driver_sql(told)
 
-    engine.dialect.do_begin = begin  # type: ignore[assignment, method-assign]  # see `purposed`
     event.listen(engine, "handle_error", _turned_away)
     return engine
 
 
 def _turned_away(context: ExceptionContext) -> None:
     state = getattr(context.original_exception, "sqlstate", None)
-    purpose = None if context.connection is None else context.connection.info.get(PURPOSE)
+    purpose = None if context.connection is None else context.connection.get_execution_options().get("for")
     # A reading that writes is a fault of ours.
     if state in TURNED_AWAY and not (state == READ_ONLY and purpose in ("read", "one")):
         context.is_disconnect = True

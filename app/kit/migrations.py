@@ -25,7 +25,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.kit.db import Base
-from app.kit.engines import make_engine, purposed
+from app.kit.engines import make_engine
 
 LOCK = 0x436F6E63  # "Conc"
 WAIT_SECONDS = 120
@@ -166,7 +166,7 @@ def alone(url: str) -> Iterator[Connection]:
         cursor.close()
 
     try:
-        with purposed(engine, "write") as connection, connection.begin():
+        with engine.execution_options(**{"for": "write"}).begin() as connection:
             if postgresql:
                 # Each statement after it sees what the one before us has done: READ COMMITTED.
                 connection.exec_driver_sql("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")

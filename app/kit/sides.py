@@ -20,7 +20,7 @@ import psycopg
 from sqlalchemy import exc
 from sqlalchemy.engine import URL, Connection
 
-from app.kit.engines import READ_SECONDS, UNTIL, connecting, make_engine, purposed
+from app.kit.engines import READ_SECONDS, UNTIL, connecting, make_engine
 
 BEAT = 0.25
 """Seconds between two looks."""
@@ -39,6 +39,9 @@ class Side:
         self.engine = make_engine(url, pool_size=pool_size)
         self.postgresql = self.engine.dialect.name == "postgresql"
         self.away = False
+        self._reading = self.engine.execution_options(**{"for": "read"})
+        self._asking = self.engine.execution_options(**{"for": "one"})
+        self._writing = self.engine.execution_options(**{"for": "write"})
         self._lines: dict[int, tuple[Any, float]] = {}  # the sessions that are used now, and since when
         self._lock = threading.Lock()
         self._quiet_until = 0.0
@@ -47,7 +50,7 @@ class Side:
     @contextmanager
     def reading(self, *, alone: bool = False) -> Iterator[Connection]:
         """A connection whose transaction sees one state. `alone`: for a single statement, which does so without one."""
-        with purposed(self.engine, "one" if alone else "read") as connection, self._on_the_line(connection):
+        with (self._asking if alone else self._reading).connect() as connection, self._on_the_line(connection):
             info = connection.info  # a connection that broke has none any more
             info[UNTIL] = time.monotonic() + READ_SECONDS
             try:
@@ -60,7 +63,7 @@ class Side:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A connection in a transaction that writes; committed at the end."""
-        with purposed(self.engine, "write") as connection, self._on_the_line(connection), connection.begin():
+        with self._writing.connect() as connection, self._on_the_line(connection), connection.begin():
             yield connection
 
     @contextmanager

@@ -22,7 +22,6 @@ from app.api.problems import TYPES
 from app.api.verbs import Verbs, VerbsLayer
 from app.kit import sides
 from app.kit.db import Database, Transaction
-from app.kit.engines import purposed
 from app.kit.errors import Unavailable
 from app.settings import Settings
 from tests.api.conftest import Make
@@ -274,7 +273,7 @@ def test_an_answer_that_has_begun_may_take_as_long_as_it_takes() -> None:
 def test_a_write_that_waits_too_long_is_answered_while_it_waits(make: Make) -> None:
     app = make(deadline_seconds=1)
     database: Database = app.state.database
-    with purposed(database.engine, "write") as other:
+    with database.engine.execution_options(**{"for": "write"}).connect() as other:
         other.execute(sa.select(sa.literal(1)))
         if other.dialect.name == "postgresql":
             other.exec_driver_sql("SELECT * FROM clock FOR UPDATE")
@@ -293,7 +292,7 @@ def test_an_import_takes_the_time_that_it_needs(make: Make) -> None:
     lines = [("Content-Type", "application/x-ndjson"), *AUTHORIZED.items()]
 
     async def run() -> Answer:
-        with purposed(database.engine, "write") as other:
+        with database.engine.execution_options(**{"for": "write"}).connect() as other:
             other.execute(sa.select(sa.literal(1)))
             if other.dialect.name == "postgresql":
                 other.exec_driver_sql("SELECT * FROM clock FOR UPDATE")

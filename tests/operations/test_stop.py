@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from app.kit import records
 from app.kit.db import Clock, table_of
-from app.kit.engines import make_engine, purposed
+from app.kit.engines import make_engine
 from app.registry.organizations import Organization
 from tests.cases.test_failures import set_at_the_end
 from tests.conftest import Server
@@ -201,7 +201,7 @@ def test_a_database_that_hangs_does_not_keep_the_process(server: Server) -> None
 def locked(url: str) -> Iterator[None]:
     """Somebody else holds what a write needs."""
     engine = make_engine(url, pool_size=1)
-    with purposed(engine, "write") as connection, connection.begin():
+    with engine.execution_options(**{"for": "write"}).connect() as connection, connection.begin():
         connection.execute(sa.update(table_of(Clock)).values(seq=table_of(Clock).c.seq))
         yield
     engine.dispose()
