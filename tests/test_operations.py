@@ -26,6 +26,7 @@ SHELL = """\
 concord() {{
   if [ "$1" = serve ]; then shift; exec "{python}" -m app serve --port {port} "$@"; else "{python}" -m app "$@"; fi
 }}
+grep() {{ command grep "$@" || {{ sleep 1; command grep "$@"; }}; }}  # a server writes its line when it has answered
 stop() {{ [ -z "${{server:-}}" ] || kill -TERM "$server" 2>/dev/null || true; }}
 trap stop EXIT
 set -euo pipefail
