@@ -19,7 +19,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
@@ -247,6 +247,12 @@ class Pending(NamedTuple):
     texts: Sequence[Any] | None = None
 
 
+@lru_cache
+def _held(statement: sa.Select[Any], shared: bool) -> sa.Select[Any]:  # noqa: FBT001
+    """A statement that is asked at every write is put together once: that would be a twelfth of a change."""
+    return statement.with_for_update(read=shared)
+
+
 View = Callable[[sa.Executable, Any], tuple[sa.Executable, Any]]
 """Turns a statement and its parameters into the same question about another state of the registry."""
 
@@ -292,7 +298,7 @@ class Transaction:
     def held(self, statement: sa.Select[Any], *, shared: bool = False) -> sa.Select[Any]:
         """`statement`, the rows of which stay as they are until this transaction ends; `shared`: others may hold them so, too.
         (PostgreSQL; SQLite has one writer.) A reading holds nothing: what it sees does not move."""
-        return statement if self.snapshot else statement.with_for_update(read=shared)
+        return statement if self.snapshot else _held(statement, shared)
 
     def insist_on_right(self, verb: str, noun: str) -> None:
         """Raises Forbidden unless the author may do this."""

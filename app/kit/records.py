@@ -182,8 +182,8 @@ def _columns(rows: Sequence[Any], *names: str) -> Iterator[tuple[Any, ...]]:
 def locate(tx: Transaction, resource: Resource[Any], key: str, *, to_write: bool = False) -> sa.Row[Any]:
     """The row that `key` names, withdrawn or not. `to_write`: other writers of it wait until this transaction ends
     (PostgreSQL; SQLite has one writer). Raises NotFound."""
-    held = to_write and not tx.snapshot
-    row = _found(tx, (resource.held_by_id, resource.held_by_slug) if held else (resource.by_id, resource.by_slug), key)
+    by_id, by_slug = resource.by_id, resource.by_slug
+    row = _found(tx, (tx.held(by_id), tx.held(by_slug)) if to_write else (by_id, by_slug), key)
     if row is None:
         raise _nothing(resource, key)
     return row

@@ -419,18 +419,8 @@ class Resource(Generic[In]):
         return statement.where(column == sa.bindparam("key", type_=column.type))
 
     @cached_property
-    def held_by_slug(self) -> sa.Select[Any]:
-        """The same, and nobody else writes it until the transaction ends."""
-        return self.by_slug.with_for_update()
-
-    @cached_property
-    def held_by_id(self) -> sa.Select[Any]:
-        """The same by the id."""
-        return self.by_id.with_for_update()
-
-    @cached_property
     def whole_by_slug(self) -> sa.Select[Any]:
-        """The row with all that is to be told of it, and the number of the state in which it is so."""
+        """The same with all that is to be told of it, and the number of the state in which it is so."""
         return self.by_slug.add_columns(*self.brought, NUMBER)
 
     @cached_property
