@@ -59,7 +59,7 @@ ORGANIZATION = table_of(Organization)
 
 # --- A48: the same rows in opposite order -----------------------------------------------------------------------------
 
-ROWS, ROUNDS = 150, 3
+ROWS, ROUNDS = 500, 3
 
 
 def test_a48_two_imports_of_the_same_rows_in_opposite_order_are_both_stored_whole(client: httpx.Client) -> None:
