@@ -2,8 +2,7 @@
 
 What SQLAlchemy does for a statement that it knows (a key to find it by, a context, a result that describes itself) costs a
 record five times what SQLite does for it. Here it still writes the SQL, turns values and columns by their types, lends the
-connection and says what an error means; but the first two are asked once for all. Only where no transaction is needed: see
-`Transaction.rows`.
+connection and says what an error means; but the first two are asked once for all. See `Transaction.rows`.
 """
 
 from __future__ import annotations

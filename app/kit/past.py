@@ -14,13 +14,12 @@ So filters, sorts, paging, includes and computed fields run unchanged on any day
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from functools import cache
 from math import isqrt
 from typing import Any, cast
-from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.sql import visitors
@@ -34,23 +33,24 @@ CLOCK = table_of(Clock)
 # --- writing: what is replaced is kept ------------------------------------------------------------------------------
 
 
-def keep(tx: Transaction, table: sa.Table, identifier: UUID, version: int, children: Iterable[sa.Table]) -> None:
-    """Copy the row of a record, which is about to be replaced, and the rows of its lists."""
-    values = {"key": identifier, "kept_version": version}
-    for each in (table, *children):
-        tx.execute(_copy(each), values)
-
-
 @cache
+def keeping(*tables: sa.Table) -> tuple[sa.Insert, ...]:
+    """What copies the row of the record `replaced`, whose version `replaced_version` is about to go, and the rows of its
+    lists: a statement for each of their tables."""
+    return tuple(map(_copy, tables))
+
+
 def _copy(table: sa.Table) -> sa.Insert:
     past, parent = PAST[table.name], parent_of(table)
     names = [column.name for column in table.c]
     columns: list[Any] = [table.c[name] for name in names]
     if parent is not None:
         names.append("version")
-        columns.append(sa.bindparam("kept_version", type_=sa.BigInteger))
+        columns.append(sa.bindparam("replaced_version", type_=sa.Integer))
     owner = table.c.id if parent is None else parent
-    return sa.insert(past).from_select(names, sa.select(*columns).where(owner == sa.bindparam("key", type_=sa.Uuid)))
+    return sa.insert(past).from_select(
+        names, sa.select(*columns).where(owner == sa.bindparam("replaced", type_=sa.Uuid))
+    )
 
 
 # --- reading: where a transaction looks -----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from itertools import islice, starmap
 from operator import attrgetter, itemgetter
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
@@ -182,8 +182,11 @@ def _columns(rows: Sequence[Any], *names: str) -> Iterator[tuple[Any, ...]]:
 def locate(tx: Transaction, resource: Resource[Any], key: str, *, to_write: bool = False) -> sa.Row[Any]:
     """The row that `key` names, withdrawn or not. `to_write`: other writers of it wait until this transaction ends
     (PostgreSQL; SQLite has one writer). Raises NotFound."""
-    by_id, by_slug = resource.by_id, resource.by_slug
-    row = _found(tx, (tx.held(by_id), tx.held(by_slug)) if to_write else (by_id, by_slug), key)
+    ways = (resource.by_id, resource.by_slug)
+    if to_write:
+        by_id, by_slug = resource.changing
+        ways = (tx.held(by_id), tx.held(by_slug))
+    row = _found(tx, ways, key)
     if row is None:
         raise _nothing(resource, key)
     return row
@@ -250,6 +253,13 @@ def _in_shape(resource: Resource[Any], shape: str, document: str) -> bytes:
 def _stored(tx: Transaction, resource: Resource[Any], row: Any, *, written: bool = False, new: bool = False) -> Stored:
     body = next(bodies(tx, resource, [row], new=new))
     return Stored(row.id, row.slug, row.version, body, written)
+
+
+def newly(tx: Transaction, resource: Resource[Any], rows: Sequence[Mapping[str, Any]]) -> list[Stored]:
+    """Records that are new, as they stand."""
+    stand = [_Row(row["id"], row["slug"], row["version"], row["shape"], row["document"]) for row in rows]
+    shown = zip(stand, bodies(tx, resource, stand, new=True), strict=True)  # type: ignore[arg-type]
+    return [Stored(row.id, row.slug, row.version, body, written=True) for row, body in shown]
 
 
 def _order(resource: Resource[Any], query: filters.ListQuery) -> paging.Order:
@@ -505,7 +515,7 @@ def _noun(table: sa.Table) -> str:
 def slugs_like(tx: Transaction, resource: Resource[Any], slug: str) -> set[str]:
     """`slug` and its numbered relatives, as far as they are in use or no record may have them."""
     bounds = {"slug": slug, "first": f"{slug}-", "last": f"{slug}-:"}
-    return set(tx.execute(_numbered(resource.table.c.slug), bounds).scalars()) | (resource.reserved & {slug})
+    return {row.slug for row in tx.rows(_numbered(resource.table.c.slug), bounds)} | (resource.reserved & {slug})
 
 
 def _derived(tx: Transaction, resource: Resource[In], data: In) -> str:
@@ -664,7 +674,8 @@ def _weigh(
     row = resource.plan.row(data, targets)
     if resource.claims:
         row["claim"] = claim_of(row, resource.claims)
-        _insist_on_claim(tx, resource.table, resource.claims, row["claim"], identifier)
+        if before is None or row["claim"] != before.claim:
+            _insist_on_claim(tx, resource.table, resource.claims, row["claim"], identifier)
     for rule in resource.rules:
         rule(tx, Proposal(identifier, data, row, targets, frozenset(changed), fresh=before is None))
     items = [
@@ -706,7 +717,23 @@ def _store(tx: Transaction, weighed: Weighed) -> Stored:
     as_before = weighed.action is Action.changed and texts == list(resource.texts(weighed.old))
     revisions.note(tx, written, weighed.action, weighed.changed, None if as_before else texts)
     stands = _Row(identifier, meta["slug"], meta["version"], resource.shape, document)
-    return _stored(tx, resource, stands, written=True, new=before is None)
+    if before is None:
+        return _stored(tx, resource, stands, written=True, new=True)
+    return _stored(tx, resource, _with_what_it_brought(resource, stands, before), written=True)
+
+
+def _with_what_it_brought(resource: Resource[Any], row: _Row, before: sa.Row[Any]) -> Any:
+    """A row as it was written, with what the one before it was read with: that is no part of the record."""
+    brought = {label.name: getattr(before, label.name) for label in resource.brought}
+    return SimpleNamespace(
+        id=row.id,
+        slug=row.slug,
+        version=row.version,
+        shape=row.shape,
+        document=row.document,
+        withdrawn_at=None,
+        **brought,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -726,8 +753,14 @@ def _update(tx: Transaction, resource: Resource[Any], before: sa.Row[Any], value
     faster."""
     table, was = resource.table, snapshot(resource, before)
     lists = (child.table for child in resource.plan.children if was[child.name])  # of the others there are no rows
-    past.keep(tx, table, before.id, before.version, lists)
-    replaced = tx.execute(_replacing(table), {**values, "replaced": before.id, "replaced_version": before.version})
+    key: Snapshot = {"replaced": before.id, "replaced_version": before.version}
+    keeping = past.keeping(table, *lists)
+    if tx.connection.dialect.name == "postgresql":  # which sees the row in both as it was before the statement
+        replaced = tx.execute(_keeping_and_replacing(table, keeping), {**values, **key})
+    else:
+        for each in keeping:
+            tx.execute(each, key)
+        replaced = tx.execute(_replacing(table), {**values, **key})
     if replaced.rowcount != 1:
         raise Again
 
@@ -740,6 +773,11 @@ _inserting = cache(sa.insert)
 def _replacing(table: sa.Table) -> sa.Update:
     key, version = sa.bindparam("replaced", type_=table.c.id.type), sa.bindparam("replaced_version", type_=sa.Integer)
     return sa.update(table).where(table.c.id == key, table.c.version == version)
+
+
+@cache
+def _keeping_and_replacing(table: sa.Table, keeping: Sequence[sa.Insert]) -> sa.Update:
+    return _replacing(table).add_cte(*(each.cte(f"kept_{n}") for n, each in enumerate(keeping)))
 
 
 @cache
@@ -765,8 +803,7 @@ def insist_on_distinct(resource: Resource[Any], shown: Snapshot) -> None:
 
 
 def _insist_on_claim(tx: Transaction, table: sa.Table, claims: Sequence[str], claim: str, identifier: UUID) -> None:
-    other = tx.execute(_claiming(table), {"claim": claim, "but": identifier}).first()
-    if other is not None:
+    for other in tx.rows(_claiming(table), {"claim": claim, "but": identifier}):
         raise same(table, claims[:1], f"/{claims[0]}", other)
 
 
@@ -790,8 +827,7 @@ def _insist_on_item(
 ) -> None:
     insist_on_once(row["claim"], earlier, pointer)
     asked = {"claim": row["claim"], "but": row[child.parent]}
-    other = tx.execute(_claiming_item(resource.table, child.table, child.parent), asked).first()
-    if other is not None:
+    for other in tx.rows(_claiming_item(resource.table, child.table, child.parent), asked):
         raise same(resource.table, child.claims, pointer, other)
 
 

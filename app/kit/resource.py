@@ -414,8 +414,8 @@ class Resource(Generic[In]):
         c = self.table.c
         moved = sa.null() if self.moved is None else c[self.moved.key]
         statement = sa.select(
-            c.id, c.slug, c.version, c.created_at, c.withdrawn_at, c.shape, c.document, moved.label("moved_to")
-        )
+            c.id, c.slug, c.version, c.created_at, c.withdrawn_at, c.claim, c.shape, c.document, moved.label("moved_to"),
+        )  # fmt: skip
         return statement.where(column == sa.bindparam("key", type_=column.type))
 
     @cached_property
@@ -427,6 +427,11 @@ class Resource(Generic[In]):
     def whole_by_id(self) -> sa.Select[Any]:
         """The same by the id."""
         return self.by_id.add_columns(*self.brought, NUMBER)
+
+    @cached_property
+    def changing(self) -> tuple[sa.Select[Any], sa.Select[Any]]:
+        """The row by its id, and by its slug, with all that is to be told of it once it is another."""
+        return self.by_id.add_columns(*self.brought), self.by_slug.add_columns(*self.brought)
 
     @cached_property
     def brought(self) -> tuple[sa.Label[Any], ...]:
