@@ -16,8 +16,8 @@ from starlette.types import Scope
 
 from app.api import conditional, deps, exports, negotiation, openapi
 from app.api.strict import JSON, MERGE_PATCH, StrictRoute, read_object
-from app.kit import edits, history, records, revisions, views
-from app.kit.db import After, Author, Share, Transaction
+from app.kit import bulk, edits, history, records, revisions, views
+from app.kit.db import After, AtOnce, Author, Share, Transaction, Work
 from app.kit.errors import Again, Conflict, Invalid, NotFound, PreconditionMissing, Stale
 from app.kit.filters import Format, ListQuery
 from app.kit.records import Expected, Page, Snapshot, Stored
@@ -52,6 +52,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
     about = openapi.Operations(resource)
     # One for all creations, so that it is asked for several at once.
     warning = partial(_with_warnings, resource) if resource.warned is not None else None
+    at_once = partial(_create_several, resource)
 
     @router.get("", **about.browse)
     async def browse(request: Request) -> Response:
@@ -62,7 +63,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
         author = deps.author(request)
         document = await read_object(request, types=(JSON,), limit=deps.settings(request).max_body_bytes)
         data = records.validated(resource, document)
-        return await _create(request, resource, data, author, warning)
+        return await _create(request, resource, data, author, warning, at_once)
 
     @router.get(record_path, **about.fetch)
     async def fetch(request: Request, record: str = by_key) -> Response:
@@ -243,14 +244,36 @@ class _New:
     stored: Stored
 
 
+@dataclass(frozen=True, slots=True)
+class _Creation:
+    """The work that makes a record of `data`."""
+
+    resource: Resource[Any]
+    data: Any
+
+    def __call__(self, tx: Transaction) -> _New:
+        return _New(self.data, records.create(tx, self.resource, self.data))
+
+
+def _create_several(
+    resource: Resource[Any], transactions: Sequence[Transaction], creations: Sequence[Work[_New]]
+) -> list[_New | None]:
+    several = [cast(_Creation, creation).data for creation in creations]
+    made = bulk.create_each(transactions, resource, several)
+    return [None if stored is None else _New(data, stored) for data, stored in zip(several, made, strict=True)]
+
+
 async def _create(
-    request: Request, resource: Resource[Any], data: Any, author: Author, after: After[_New] | None
+    request: Request,
+    resource: Resource[Any],
+    data: Any,
+    author: Author,
+    after: After[_New] | None,
+    at_once: AtOnce[_New],
 ) -> Response:
     """A new record, with what its author may want to know. That is asked when the record is stored, so that no other write
     waits for it; but an answer that is kept for those who ask again is stored with the record, as a whole."""
-
-    def create(tx: Transaction) -> _New:
-        return _New(data, records.create(tx, resource, data))
+    create = _Creation(resource, data)
 
     def create_and_show(tx: Transaction) -> Response:
         new = create(tx)
@@ -261,7 +284,7 @@ async def _create(
 
     if request.state.idempotency_key is not None:
         return await deps.once(request, create_and_show, author)
-    new = await deps.writing(request, create, author, share=Share.closely, after=after)
+    new = await deps.writing(request, create, author, share=Share.closely, after=after, at_once=at_once)
     return _created(request, resource, new.stored)
 
 

@@ -19,7 +19,7 @@ from app.api.strict import JSON, read_query
 from app.auth.policy import Caller
 from app.exchange.exports import Reads
 from app.kit import past, repeats
-from app.kit.db import After, Author, Database, Share, Transaction, Work
+from app.kit.db import After, AtOnce, Author, Database, Share, Transaction, Work
 from app.kit.errors import Fault, Invalid, Malformed, ReadOnly, RegistryError, Unavailable
 from app.kit.text import clean
 from app.settings import Settings
@@ -125,18 +125,15 @@ async def writing(
     dry_run: bool = False,
     share: Share = Share.freely,
     after: After[T] | None = None,
+    at_once: AtOnce[T] | None = None,
 ) -> T:
-    """Run `work` in a writing transaction; it is committed when this returns, and `after` has been asked. Raises ReadOnly in
-    that mode."""
+    """Run `work` in a writing transaction, or `at_once` it with others; it is committed when this returns, and `after` has been
+    asked. Raises ReadOnly in that mode."""
     insist_on_writing(request)
     passed: list[Transaction] = []
-
-    def noted(tx: Transaction) -> T:
-        passed.append(tx)
-        return work(tx)
-
-    asked = database(request).submit_write(noted, author, dry_run=dry_run, share=share, after=after)
-    result = await asyncio.wrap_future(asked)
+    result = await database(request).ask_write(
+        work, author, dry_run=dry_run, share=share, after=after, at_once=at_once, begun=passed.append
+    )
     if not dry_run:
         sequences.note(request, passed)
     return result

@@ -19,8 +19,10 @@ from pydantic import BaseModel
 
 from app.kit import inserts, records, revisions
 from app.kit.among import among
-from app.kit.db import Transaction
+from app.kit.db import Author, Transaction
 from app.kit.errors import Conflict, Fault, RegistryError
+from app.kit.ids import new_id
+from app.kit.records import Stored
 from app.kit.resource import Proposal, Resource, Rows, Target, Targets, claim_of
 from app.kit.revisions import Born
 from app.kit.text import is_id, slugify
@@ -36,6 +38,8 @@ class Draft:
     id: UUID
     slug: str
     place: Any = None
+    author: Author | None = None
+    """Who writes it, where that is not who writes all of them."""
 
 
 Refusals = list[tuple[Draft, RegistryError]]
@@ -47,8 +51,30 @@ def create(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) ->
     tx.insist_on_right("create", resource.plural)
     refused: Refusals = []
     for start in range(0, len(drafts), GROUP):
-        refused += _store(tx, resource, drafts[start : start + GROUP])
+        refused += _store(tx, resource, drafts[start : start + GROUP])[1]
     return refused
+
+
+def create_each(
+    transactions: Sequence[Transaction], resource: Resource[Any], several: Sequence[BaseModel]
+) -> list[Stored | None]:
+    """Store what `records.create` would, each in the name of its own transaction; to the database all of these are one. None of
+    what is refused."""
+    tx, found = transactions[0], dict[int, Stored]()
+    drafts = [
+        Draft(data, new_id(own.now), getattr(data, "slug", None) or "", place, own.author)
+        for place, (own, data) in enumerate(zip(transactions, several, strict=True))
+        if own.author.may("create", resource.plural)
+    ]
+    nameless = [draft for draft in drafts if not draft.slug]
+    names = slugs(tx, resource, [(resource.titled(draft.data), draft.id) for draft in nameless])
+    for draft, slug in zip(nameless, names, strict=True):
+        draft.slug = slug
+    ready, _ = _store(tx, resource, drafts)
+    for each, stored in zip(ready, records.newly(tx, resource, [each.row for each in ready]), strict=True):
+        transactions[each.draft.place].number = each.row["since"]
+        found[each.draft.place] = stored
+    return [found.get(place) for place in range(len(several))]
 
 
 class Slugs:
@@ -70,7 +96,7 @@ class Slugs:
         """Which of `bases` are in use or going to be, and the numbered relatives of those that are."""
         column = self._resource.table.c.slug
         found = set(self._resource.reserved) & set(bases)
-        found |= set(self._tx.execute(_known_slugs(column), {"slugs": bases}).scalars())
+        found |= {row.slug for row in self._tx.rows(_known_slugs(column), {"slugs": bases})}
         found |= self._but(bases)
         for base in sorted(found):
             found |= records.slugs_like(self._tx, self._resource, base)
@@ -120,9 +146,11 @@ class _Ready:
     changed: list[str]
 
 
-def _store(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) -> Refusals:
-    """Store a group. What is refused may take others along that refer to it, so the rest is looked at again, until nothing is
-    refused any more. The rules are asked when all of it is there, so that they see it; should one refuse, all of it goes."""
+def _store(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) -> tuple[list[_Ready], Refusals]:
+    """Store a group; what is stored, and what is not. What is refused may take others along that refer to it, so the rest is
+    looked at again, until nothing is refused any more. The rules are asked when all of it is there, so that they see it;
+    should one refuse, all of it goes."""
+    ready: list[_Ready] = []
     refused: Refusals = []
     todo = list(drafts)
     while todo:
@@ -137,8 +165,8 @@ def _store(tx: Transaction, resource: Resource[Any], drafts: Sequence[Draft]) ->
                 break
         refused += against
         out = {id(draft) for draft, _ in against}
-        todo = [each.draft for each in ready if id(each.draft) not in out]
-    return refused
+        todo, ready = [each.draft for each in ready if id(each.draft) not in out], []
+    return ready, refused
 
 
 def _prepare(
@@ -172,7 +200,7 @@ def _prepare(
 def _present(tx: Transaction, table: sa.Table, drafts: Sequence[Draft]) -> set[Any]:
     """The ids and slugs of `drafts` that records have already."""
     keys = {"slugs": [draft.slug for draft in drafts], "ids": [draft.id for draft in drafts]}
-    return {key for statement in _known_keys(table) for row in tx.execute(statement, keys) for key in row}
+    return {key for statement in _known_keys(table) for row in tx.rows(statement, keys) for key in row}
 
 
 @cache
@@ -256,7 +284,7 @@ class _Claims:
 
     def _holders(self, statement: sa.Select[Any], claims: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         if claims:
-            yield from ((row.claim, row) for row in self._tx.execute(statement, {"claims": list(claims)}).all())
+            yield from ((row.claim, row) for row in self._tx.rows(statement, {"claims": list(claims)}))
 
 
 @cache
@@ -317,5 +345,5 @@ def _refusal(tx: Transaction, resource: Resource[Any], each: _Ready) -> Registry
 
 def _note(tx: Transaction, resource: Resource[Any], ready: Sequence[_Ready]) -> None:
     if ready:
-        born = [Born(each.row, each.changed, list(resource.texts(each.shown))) for each in ready]
+        born = [Born(each.row, each.changed, list(resource.texts(each.shown)), each.draft.author) for each in ready]
         revisions.enter(tx, resource.table, born)

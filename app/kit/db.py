@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import Enum
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, cast
 from uuid import UUID
 
 import sqlalchemy as sa
+from psycopg.pq import TransactionStatus
 from sqlalchemy import exc
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import Dialect
@@ -35,7 +36,7 @@ from app.kit.errors import Again, Busy, Conflict, Forbidden, Full, Invalid, Unav
 from app.kit.probes import FileProbe, Probe, ReadingProbe, ServerProbe
 from app.kit.replicas import Replica
 from app.kit.sides import Side, Watch
-from app.kit.turns import Queue, Soon, Turns
+from app.kit.turns import P, Promise, Queue, Soon, Turns
 from app.kit.vocabularies import Vocabulary
 
 T = TypeVar("T")
@@ -269,6 +270,7 @@ class Transaction:
     snapshot: bool = False  # whether it sees one state from its first question to its last
     number: int | None = None  # the registry's sequence in the state that it saw or made, as far as it was asked
     left: int | None = None  # how many more statements see the same state (None: any number)
+    writes: int = 0  # how many statements have written something
 
     @property
     def today(self) -> date:
@@ -278,12 +280,13 @@ class Transaction:
         if self.view is not None:
             statement, parameters = self.view(statement, parameters)
         self._ask()
+        self.writes += statement.is_dml
         return self.connection.execute(statement, parameters)
 
     def rows(self, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> Sequence[sa.Row[Any]]:
         """All rows of a statement that is made once and asked again and again: rows of SQLAlchemy, or tuples with the same
         names."""
-        if self.left is None or self.view is not None:
+        if self.view is not None:
             return self.execute(statement, parameters).all()
         self._ask()
         return lookups.rows(self.connection, statement, parameters)
@@ -356,6 +359,24 @@ NUMBER = _SEQUENCE.scalar_subquery().label("registry_sequence")
 Work = Callable[[Transaction], T]
 After = Callable[[Transaction, Sequence[T]], Sequence[T]]
 """What is asked when works are stored, in a state that has them, before their results are handed out: it makes new ones."""
+AtOnce = Callable[[Sequence[Transaction], Sequence[Work[T]]], Sequence[T | None]]
+"""Does works of one kind at once, each in the name of its own transaction, all of which are one to the database. What they made
+has its number by then. None of a work that is refused: nothing of it is there, and done by itself it will say why."""
+Begun = Callable[[Transaction], object]
+"""Is told of each transaction in which a work is tried. The last is the one that counts."""
+
+
+class Manner(TypedDict, total=False):
+    """How a work is done. What `after` asks holds nobody up; where it fails, what was written is stored all the same, and the
+    result is that of the work. `at_once` does several of these works, where they share so `closely`."""
+
+    dry_run: bool
+    share: Share
+    after: After[Any] | None
+    at_once: AtOnce[Any] | None
+    begun: Begun
+
+
 _RETRIED_STATES = frozenset({"40001", "40P01", "55P03"})  # serialization failure, deadlock, lock not available
 ATTEMPTS = 6
 WAITING = 500
@@ -417,7 +438,8 @@ class Database:
         self.clock = clock
         self.seal = seal
         self._turns = Turns(pool_size, Queue(waiting, patience or PATIENCE))
-        self._writer = None if self.primary.postgresql else Writer(self, Queue(waiting, patience or WRITERS_PATIENCE))
+        turn = PATIENCE if self.primary.postgresql else WRITERS_PATIENCE
+        self._writer = Writer(self, Queue(waiting, patience or turn))
         self._probes: list[Probe] = []
         self._watches = [Watch(side.name, *side.looks) for side in self._sides() if side.postgresql]
 
@@ -458,13 +480,12 @@ class Database:
     def _write_once(self, work: Work[T], author: Author, *, dry_run: bool) -> T:
         try:
             with self.primary.writing() as connection:
-                return self.run(connection, work, author, dry_run=dry_run)
+                return self.run(Transaction(connection, self.clock(), author), work, dry_run=dry_run)
         except DryRun as rehearsal:
             return rehearsal.result  # type: ignore[no-any-return]
 
-    def run(self, connection: Connection, work: Work[T], author: Author, *, dry_run: bool) -> T:
+    def run(self, tx: Transaction, work: Work[T], *, dry_run: bool) -> T:
         """`work` and the seal, in a transaction that is already open."""
-        tx = Transaction(connection, self.clock(), author)
         result = work(tx)
         self.seal(tx)
         if dry_run:
@@ -500,25 +521,30 @@ class Database:
         asked: Soon[T] = Soon()  # not Soon[T](), which asks typing
         return self._turns.submit(partial(self.read, work, primary=primary, at_least=at_least, alone=alone), asked)
 
-    def submit_write(
-        self,
-        work: Work[T],
-        author: Author,
-        *,
-        dry_run: bool = False,
-        share: Share = Share.freely,
-        after: After[T] | None = None,
-    ) -> Future[T]:
-        """Raises Unavailable at once where too many wait already. What `after` asks holds nobody up; where it fails, what was
-        written is stored all the same, and the result is that of `work`."""
-        if self._writer is not None:
-            return self._writer.submit(work, author, dry_run=dry_run, share=share, after=after)
+    def submit_write(self, work: Work[T], author: Author, **manner: Unpack[Manner]) -> Future[T]:
+        """Raises Unavailable at once where too many wait already."""
+        asked: Future[T] = Future()
+        return self._submit(_Task(work, author, asked, **manner), asked)
 
-        def run() -> T:
-            result = self.write(work, author, dry_run=dry_run)
-            return result if after is None else self.ask_after(after, [result])[0]
+    def ask_write(self, work: Work[T], author: Author, **manner: Unpack[Manner]) -> Soon[T]:
+        """The same for a coroutine, which awaits it."""
+        asked: Soon[T] = Soon()
+        return self._submit(_Task(work, author, asked, **manner), asked)
 
-        return self._turns.submit(run, Future[T]())
+    def _submit(self, task: _Task, promise: P) -> P:
+        if not self._writer.takes(task):
+            return self.submit_task(task, promise)
+        self._writer.submit(task)
+        return promise
+
+    def submit_task(self, task: _Task, promise: P) -> P:
+        """What the task does, in a transaction of its own on another thread. (PostgreSQL; SQLite has one writer.)"""
+
+        def run() -> Any:
+            result = self.write(task, task.author, dry_run=task.dry_run)
+            return result if task.after is None else self.ask_after(task.after, [result])[0]
+
+        return self._turns.submit(run, promise)
 
     def ask_after(self, after: After[T], results: Sequence[T]) -> Sequence[T]:
         """What `after` makes of the results of works that are stored."""
@@ -558,8 +584,7 @@ class Database:
     def load(self) -> Load:
         """How busy it is in this process, at this moment."""
         pool = cast(sa.QueuePool, self.engine.pool)
-        waiting = self._turns.waiting + (self._writer.waiting if self._writer is not None else 0)
-        return Load(pool.checkedout(), pool.size() + pool._max_overflow, waiting)
+        return Load(pool.checkedout(), pool.size() + pool._max_overflow, self._turns.waiting + self._writer.waiting)
 
     def tend(self) -> None:
         """Let SQLite count a sample of its tables: without statistics it takes the first index that fits, and sorts a
@@ -574,8 +599,7 @@ class Database:
 
     def close(self) -> None:
         """Finish the writes that wait, and let go of the database."""
-        if self._writer is not None:
-            self._writer.close()
+        self._writer.close()
         self._turns.close()
         for watch in self._watches:
             watch.stop()
@@ -593,7 +617,9 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, exc.DBAPIError):
         state = getattr(error.orig, "sqlstate", None)
         return (
-            state in _RETRIED_STATES or is_busy(error) or (error.connection_invalidated and not _lost_in_commit(error))
+            state in _RETRIED_STATES
+            or is_busy(error)
+            or (error.connection_invalidated and not is_lost_in_commit(error))
         )
     return False
 
@@ -621,17 +647,17 @@ def _sqlite_code(error: Exception) -> int:
     return getattr(getattr(error, "orig", None), "sqlite_errorcode", sqlite3.SQLITE_OK)
 
 
-def _lost_in_commit(error: exc.DBAPIError) -> bool:
-    # The COMMIT may have reached the server before the line went dead: repeating could write twice.
-    return error.statement is None
+def is_lost_in_commit(error: Exception) -> bool:
+    """Whether the line went dead at a COMMIT: it may have reached the server, and to repeat it could write twice."""
+    return isinstance(error, exc.DBAPIError) and error.connection_invalidated and error.statement is None
 
 
 def _is_uncertain(error: exc.DBAPIError) -> bool:
     """Whether a COMMIT failed that may have been stored all the same: the line was lost on the way, or SQLite has written
     its log and could not make the disk confirm it. The next write goes over that place of the log; but who opens the file
     after a crash would find the transaction there, complete."""
-    failed = error.connection_invalidated or _sqlite_code(error) & 0xFF == sqlite3.SQLITE_IOERR
-    return _lost_in_commit(error) and failed
+    failed = _sqlite_code(error) & 0xFF == sqlite3.SQLITE_IOERR
+    return is_lost_in_commit(error) or (error.statement is None and failed)
 
 
 def refusal(error: Exception, *, reading: bool = False) -> Exception:
@@ -651,17 +677,25 @@ def refusal(error: Exception, *, reading: bool = False) -> Exception:
     return error
 
 
-# --- SQLite's writer ------------------------------------------------------------------------------------------------
+# --- writes that share a transaction ----------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class _Task:
+    """A work that waits for its turn, and what belongs to it."""
+
     work: Work[Any]
     author: Author
-    dry_run: bool
-    share: Share
-    future: Future[Any]
+    promise: Promise[Any]
+    dry_run: bool = False
+    share: Share = Share.freely
     after: After[Any] | None = None
+    at_once: AtOnce[Any] | None = None
+    begun: Begun = lambda _: None
+
+    def __call__(self, tx: Transaction) -> Any:
+        self.begun(tx)
+        return self.work(tx)
 
     @property
     def closely(self) -> bool:
@@ -698,7 +732,7 @@ class _Together:
 
 
 class _RolledBack(Exception):
-    """SQLite has undone the whole transaction, and not the savepoint alone."""
+    """The whole transaction is undone, or nothing but that can be done with it; not the savepoint alone."""
 
 
 ALONE = object()
@@ -709,26 +743,36 @@ class _Spoilt(Exception):
     """A task has failed, and what it wrote before is in the transaction that it shares with others."""
 
 
-def changes(connection: Connection) -> int:
-    """How many rows SQLite has written for this connection, those of virtual tables included. (Not what changes a schema or
-    only counts: no unit of work that is refused does so.)"""
-    return int(cast(Any, connection.connection.dbapi_connection).total_changes)
+def changes(tx: Transaction) -> int:
+    """What has been written in this transaction so far, as a number that grows with it. SQLite counts rows, those of virtual
+    tables included. (Not what changes a schema or only counts: no unit of work that is refused does so.)"""
+    if tx.connection.dialect.name == "sqlite":
+        return int(cast(Any, tx.connection.connection.dbapi_connection).total_changes)
+    return tx.writes
 
 
 def is_open(connection: Connection) -> bool:
-    """Whether SQLite still is in the transaction. When the disk is full or fails it rolls all of it back by itself; a
-    savepoint that came after would begin another one, and what was answered before would be lost."""
-    return bool(cast(Any, connection.connection.dbapi_connection).in_transaction)
+    """Whether more can be done in the transaction. When the disk is full or fails SQLite rolls all of it back by itself; a
+    savepoint that came after would begin another one, and what was answered before would be lost. PostgreSQL does nothing
+    more in one in which a statement has failed, or on a line that is lost."""
+    if connection.invalidated:
+        return False
+    session = cast(Any, connection.connection.dbapi_connection)
+    if connection.dialect.name == "sqlite":
+        return bool(session.in_transaction)
+    return session.info.transaction_status == TransactionStatus.INTRANS  # type: ignore[no-any-return]
 
 
 class Writer:
-    """The one thread of a process that writes to SQLite.
+    """The one thread of a process on which writes share a transaction: all of them on SQLite, on PostgreSQL those that may
+    share its number as well (`Share.closely`).
 
-    SQLite lets one writer in at a time and is unfair about who is next, so a queue decides. Writes that wait together
-    share one commit (one fsync). One that fails takes no other with it: most have written nothing by then; where one has,
-    they all begin again, each inside a savepoint of its own. (Savepoints from the first would cost everybody a third: at each
-    the index of search writes out what it holds.) Nobody is answered before the commit; should it fail, each task runs again in
-    a transaction of its own.
+    SQLite lets one writer in at a time and is unfair about who is next, so a queue decides. On both, writes that wait together
+    share one commit (one fsync), and all that each would say to the database at its begin and its end. One that fails takes no
+    other with it: most have written nothing by then; where one has, they all begin again, each inside a savepoint of its own.
+    (Savepoints from the first would cost everybody a third: at each SQLite's index of search writes out what it holds.) Nobody
+    is answered before the commit; should it fail, each task runs again in a transaction of its own. On PostgreSQL that is on
+    another thread, and so does who would have to wait for what another transaction holds: nobody else waits for it for long.
     """
 
     MOST = 64
@@ -736,6 +780,7 @@ class Writer:
 
     def __init__(self, database: Database, waiting: Queue) -> None:
         self._database = database
+        self._side = database.primary
         self._queue = waiting
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -747,19 +792,19 @@ class Writer:
         """Writes that nobody has begun."""
         return self._tasks.qsize()
 
-    def submit(
-        self, work: Work[T], author: Author, *, dry_run: bool, share: Share, after: After[T] | None = None
-    ) -> Future[T]:
-        future: Future[T] = Future()
+    def takes(self, task: _Task) -> bool:
+        """Whether it is one of its own."""
+        return task.closely or not self._side.postgresql
+
+    def submit(self, task: _Task) -> None:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the database is closed")
-            self._queue.enter(future)
+            self._queue.enter(task.promise)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="concord-writer", daemon=True)
                 self._thread.start()
-            self._tasks.put(_Task(work, author, dry_run, share, future, after))
-        return future
+            self._tasks.put(task)
 
     def close(self) -> None:
         """Finish what waits, then stop."""
@@ -774,7 +819,7 @@ class Writer:
         written = 0
         while True:
             tasks, last = self._waiting()
-            tasks = [task for task in tasks if self._queue.leave(task.future)]
+            tasks = [task for task in tasks if self._queue.leave(task.promise)]
             self._perform(tasks)
             written += len(tasks)
             if written >= self.TENDING:
@@ -786,7 +831,7 @@ class Writer:
     def _perform(self, tasks: list[_Task]) -> None:
         several = [task for task in tasks if task.share is not Share.never]
         single = [task for task in tasks if task.share is Share.never]
-        if len(several) == 1:
+        if len(several) == 1 and not self._side.postgresql:
             several, single = [], [*several, *single]
         try:
             if several:
@@ -796,8 +841,8 @@ class Writer:
         except BaseException as error:  # whatever it was: nobody may wait for ever, and the next write must be taken
             log.exception("the writer stumbled")
             for task in tasks:
-                if not task.future.done():
-                    task.future.set_exception(error)
+                if not task.promise.done():
+                    task.promise.set_exception(error)
 
     def _waiting(self) -> tuple[list[_Task], bool]:
         """All tasks that wait now (at least one, at most MOST), and whether the end has been called."""
@@ -815,32 +860,64 @@ class Writer:
 
     def _alone(self, task: _Task) -> None:
         with _delivering(task):
-            self._hand_out([(task, self._database.write(task.work, task.author, dry_run=task.dry_run))])
+            if self._side.postgresql:
+                self._database.submit_task(task, Future()).add_done_callback(partial(_pass_on, task))
+            else:
+                self._hand_out([(task, self._database.write(task, task.author, dry_run=task.dry_run))])
 
     def _together(self, tasks: list[_Task], *, apart: bool = False) -> None:
-        # Those that are sealed together first, and so once.
-        tasks = sorted(tasks, key=lambda task: not task.closely)
         try:
-            with self._database.primary.writing() as connection:
-                together = _Together(self._database, connection)
-                outcomes = [(task, self._outcome(connection, task, together, apart=apart)) for task in tasks]
-                together.seal()
+            outcomes = self._outcomes(tasks, apart=apart)
         except _Spoilt:
             self._together(tasks, apart=True)
             return
-        except (exc.DBAPIError, exc.TimeoutError, _RolledBack):  # nobody's work is there
-            outcomes = [(task, ALONE) for task in tasks]
+        except (exc.DBAPIError, exc.TimeoutError, _RolledBack) as error:
+            if is_lost_in_commit(error):  # perhaps it is there: nobody writes it twice
+                for task in tasks:
+                    task.promise.set_exception(refusal(error))
+                return
+            outcomes = [(task, ALONE) for task in tasks]  # nobody's work is there
         self._hand_out([outcome for outcome in outcomes if outcome[1] is not ALONE])
         for task, result in outcomes:
             if result is ALONE:
                 self._alone(task)
+
+    def _outcomes(self, tasks: list[_Task], *, apart: bool) -> list[tuple[_Task, Any]]:
+        """What came of each of them, committed."""
+        if self._side.away:
+            return [(task, ALONE) for task in tasks]
+        with self._side.writing(shared=True) as connection:
+            together = _Together(self._database, connection)
+            groups, others = ([], tasks) if apart else _groups(tasks)
+            outcomes = [
+                (task, self._outcome(connection, task, together, apart=apart)) for task in others if task.closely
+            ]
+            for group in groups:
+                together.seal()  # what was done before has numbers before
+                outcomes += self._at_once(connection, group)
+            outcomes += [
+                (task, self._outcome(connection, task, together, apart=apart)) for task in others if not task.closely
+            ]
+            together.seal()
+        return outcomes
+
+    def _at_once(self, connection: Connection, group: list[_Task]) -> list[tuple[_Task, Any]]:
+        """What the tasks return, or ALONE, as in `_outcome`."""
+        transactions = [Transaction(connection, self._database.clock(), task.author) for task in group]
+        for task, tx in zip(group, transactions, strict=True):
+            task.begun(tx)
+        try:
+            results = cast(AtOnce[Any], group[0].at_once)(transactions, [task.work for task in group])
+        except Exception as error:  # whatever it was: each by itself will say it
+            raise (_Spoilt if is_open(connection) else _RolledBack) from error
+        return [(task, ALONE if result is None else result) for task, result in zip(group, results, strict=True)]
 
     def _hand_out(self, written: Sequence[tuple[_Task, Any]]) -> None:
         """Give each of these tasks its result; where more is to be asked, all at once, while the next write goes on."""
         asking: dict[After[Any], list[tuple[_Task, Any]]] = {}
         for task, result in written:
             if task.after is None:
-                task.future.set_result(result)
+                task.promise.set_result(result)
             else:
                 asking.setdefault(task.after, []).append((task, result))
         for after, several in asking.items():
@@ -851,36 +928,56 @@ class Writer:
         """What the task returns, or ALONE: it fails, and its own transaction will tell passing from lasting, and answer."""
         if not task.closely:
             together.seal()  # this one may ask what the others have written
-        before, apart = changes(connection), apart or task.dry_run or task.share is Share.apart
+        tx = Transaction(connection, self._database.clock(), task.author)
+        before, apart = changes(tx), apart or task.dry_run or task.share is Share.apart
         try:
-            result = self._work(connection, task, together, apart=apart)
+            result = self._work(tx, task, together, apart=apart)
         except BaseException:
             result = ALONE
         if not is_open(connection):
             raise _RolledBack
-        if result is ALONE and not apart and changes(connection) != before:
+        if result is ALONE and not apart and changes(tx) != before:
             raise _Spoilt
         return result
 
-    def _work(self, connection: Connection, task: _Task, together: _Together, *, apart: bool) -> Any:
+    def _work(self, tx: Transaction, task: _Task, together: _Together, *, apart: bool) -> Any:
         """What the task returns. `apart`: in a savepoint, so that nothing stays of it if it fails."""
         try:
-            with connection.begin_nested() if apart else nullcontext():
+            with tx.connection.begin_nested() if apart else nullcontext():
                 if not task.closely:
-                    return self._database.run(connection, task.work, task.author, dry_run=task.dry_run)
-                tx = Transaction(connection, self._database.clock(), task.author)
-                result = task.work(tx)
+                    return self._database.run(tx, task, dry_run=task.dry_run)
+                result = task(tx)
         except DryRun as rehearsal:
             return rehearsal.result
         together.add(tx)
         return result
 
 
+SEVERAL = 5
+"""From so many works of a kind on they are done at once: of fewer each costs less by itself."""
+
+
+def _groups(tasks: Sequence[_Task]) -> tuple[list[list[_Task]], list[_Task]]:
+    """Tasks that are done at once, and the others."""
+    alike: dict[AtOnce[Any] | None, list[_Task]] = {}
+    for task in tasks:
+        alike.setdefault(task.at_once if task.closely else None, []).append(task)
+    others = alike.pop(None, [])
+    others += [task for group in alike.values() if len(group) < SEVERAL for task in group]
+    return [group for group in alike.values() if len(group) >= SEVERAL], others
+
+
 def _tell(written: Sequence[tuple[_Task, Any]], asked: Future[Sequence[Any]]) -> None:
     """Hand out what was made of these results; or the results, where nobody had time for that."""
     results = [result for _, result in written] if asked.exception() else asked.result()
     for (task, _), result in zip(written, results, strict=True):
-        task.future.set_result(result)
+        task.promise.set_result(result)
+
+
+def _pass_on(task: _Task, done: Future[Any]) -> None:
+    """Hand out what came of a task elsewhere."""
+    with _delivering(task):
+        task.promise.set_result(done.result())
 
 
 @contextmanager
@@ -888,4 +985,4 @@ def _delivering(task: _Task) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        task.future.set_exception(error)
+        task.promise.set_exception(error)

@@ -25,6 +25,9 @@ BEGIN = {
     ("sqlite", "write"): "BEGIN IMMEDIATE",
     ("postgresql", "read"): "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     ("postgresql", "write"): "BEGIN ISOLATION LEVEL READ COMMITTED",
+    # Several writes in one.
+    ("sqlite", "share"): "BEGIN IMMEDIATE",
+    ("postgresql", "share"): "BEGIN ISOLATION LEVEL READ COMMITTED",
     # A single statement sees one state by itself.
     ("sqlite", "one"): "",
     ("postgresql", "one"): "",
@@ -48,6 +51,9 @@ LIMITS = {
     "timezone": "UTC",
 }
 """What holds within each transaction on PostgreSQL. The address's own `options=-c name=value` go before."""
+SHARED_LIMITS = {"lock_timeout": "500ms"}
+"""What holds within a transaction that several writes share: none of them may hold up the others for long. Deadlocks end by it,
+too, before PostgreSQL would look for them."""
 POOLED = "pooled"
 """Under which name a connection to PostgreSQL knows that it is a pooler's."""
 CONNECT = {
@@ -160,9 +166,8 @@ def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> s
         hide_parameters=True,
     )
     own = str(url.query.get("options", "")).lower()
-    kept = [f"{name} = '{value}'" for name, value in limits.items() if f"{name}=" not in own]
-    for_good = "; ".join(f"SET {limit}" for limit in kept)
-    for_now = "".join(f"; SET LOCAL {limit}" for limit in kept)
+    for_good, for_now = _setting("SET", limits, own), _setting("SET LOCAL", limits, own)
+    shared = _setting("SET LOCAL", SHARED_LIMITS, own)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
@@ -171,18 +176,24 @@ def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> s
         if entry.info[POOLED]:
             session.prepare_threshold = None  # what one session has prepared is unknown to the next
         elif for_good:
-            session.execute(for_good.encode())
+            session.execute(for_good.removeprefix("; ").encode())
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         told = _begin(connection)
         if connection.info[POOLED]:
             told = (told or "BEGIN READ ONLY") + for_now
+        told += shared if connection.get_execution_options().get("for") == "share" else ""
         if told:
             connection.exec_driver_sql(told)
 
     event.listen(engine, "handle_error", _turned_away)
     return engine
+
+
+def _setting(how: str, limits: Mapping[str, str], own: str) -> str:
+    """What sets limits, apart from those that the address sets by its `own` options."""
+    return "".join(f"; {how} {name} = '{value}'" for name, value in limits.items() if f"{name}=" not in own)
 
 
 def _turned_away(context: ExceptionContext) -> None:

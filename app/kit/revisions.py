@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -55,6 +55,8 @@ class Revision(Base):
 
 MANY = 50
 """From so many new records on they are numbered together."""
+TOGETHER = 1_000
+"""So many revisions are stored at once."""
 VERY_MANY = 10_000
 """After so many writes at once the database counts anew."""
 TABLE = table_of(Revision)
@@ -108,72 +110,104 @@ def seal(tx: Transaction) -> None:
     if not tx.pending:
         tx.sequence()
         return
-    if len(tx.pending) == 1 and tx.connection.dialect.name == "postgresql":
-        _seal_one(tx, tx.pending.pop())
-        return
-    tx.number = last = tx.execute(_ADVANCE, {"writes": len(tx.pending)}).scalar_one()
-    numbered = list(enumerate(tx.pending, last - len(tx.pending) + 1))
-    for start in range(0, len(numbered), 1000):
-        part = numbered[start : start + 1000]
-        tx.execute(_INSERT, [{"seq": seq, **pending.revision} for seq, pending in part])
-    for table in {pending.table.name: pending.table for pending in tx.pending}.values():
-        _number(tx, table, [(seq, pending.revision) for seq, pending in numbered if pending.table is table])
-    search.store(
-        tx,
-        (
-            Entry(row["noun"], row["record_id"], seq, texts, fresh=row["action"] is Action.created)
-            for seq, (_, row, texts) in numbered
-            if texts is not None
-        ),
-    )
+    if tx.connection.dialect.name == "postgresql":
+        for several in _runs(tx.pending):
+            _seal_run(tx, several)
+    else:
+        _seal_all(tx)
     if len(tx.pending) >= VERY_MANY:
         tx.count()
     tx.pending.clear()
 
 
-def _seal_one(tx: Transaction, pending: Pending) -> None:
-    """The same of a single write, in a single statement: PostgreSQL takes one message instead of five, and others wait less
-    long for the clock."""
-    table, revision, texts = pending
-    entry = Entry(revision["noun"], revision["record_id"], 0, texts or (), fresh=revision["action"] is Action.created)
-    if texts is not None and not entry.fresh:
-        search.forget(tx, [entry.record])
-    rows = search.arrays(entry)
-    statement = _sealing(table, first=revision["version"] == 1, found=bool(rows["places"]))
-    told = {f"its_{name}": value for name, value in revision.items()}  # or they would be values of the tables' columns
-    tx.number = tx.execute(statement, told | rows).scalar_one()
+def _seal_all(tx: Transaction) -> None:
+    tx.number = last = tx.execute(_ADVANCE, {"writes": len(tx.pending)}).scalar_one()
+    numbered = list(enumerate(tx.pending, last - len(tx.pending) + 1))
+    for start in range(0, len(numbered), TOGETHER):
+        part = numbered[start : start + TOGETHER]
+        tx.execute(_INSERT, [{"seq": seq, **pending.revision} for seq, pending in part])
+    for table in {pending.table.name: pending.table for pending in tx.pending}.values():
+        _number(tx, table, [(seq, pending.revision) for seq, pending in numbered if pending.table is table])
+    entries = (_entry(pending, seq) for seq, pending in numbered)
+    search.store(tx, (entry for entry in entries if entry is not None))
+
+
+def _entry(pending: Pending, sequence: int) -> Entry | None:
+    """What the index of search is to hold after a write; None: what it does."""
+    row, texts = pending.revision, pending.texts
+    if texts is None:
+        return None
+    return Entry(row["noun"], row["record_id"], sequence, texts, fresh=row["action"] is Action.created)
+
+
+def _runs(pending: Iterable[Pending]) -> Iterator[list[Pending]]:
+    """Writes in their order, as many at a time as one statement can seal: of one table, and of each record one."""
+    run: list[Pending] = []
+    records: set[UUID] = set()
+    for each in pending:
+        record = each.revision["record_id"]
+        if run and (each.table is not run[0].table or record in records or len(run) == TOGETHER):
+            yield run
+            run, records = [], set()
+        run.append(each)
+        records.add(record)
+    yield run
+
+
+def _seal_run(tx: Transaction, several: Sequence[Pending]) -> None:
+    """The same of such a run, in a single statement: PostgreSQL takes one message instead of many, and others wait less long
+    for the clock."""
+    entries = [_entry(each, 0) for each in several]
+    search.forget(tx, [entry.record for entry in entries if entry is not None and not entry.fresh])
+    rows, revisions = search.arrays(entries), [each.revision for each in several]
+    first = all(revision["version"] == 1 for revision in revisions)
+    statement = _sealing(several[0].table, first=first, found=bool(rows["row_places"]))
+    told = {f"its_{name}": [revision[name] for revision in revisions] for name in _TOLD}
+    noun = revisions[0]["noun"]
+    tx.number = tx.execute(statement, {"writes": len(several), "its_noun": noun} | told | rows).scalar_one()
+
+
+_TOLD: dict[str, type[sa.types.TypeEngine[Any]]] = {
+    "record_id": sa.Uuid, "slug": sa.Text, "version": sa.Integer, "action": sa.Text, "at": UtcDateTime, "author": sa.Text,
+    "proposed_by": sa.Text, "reason": sa.Text, "changed": sa.Text, "shape": sa.Text, "document": sa.Text,
+}  # fmt: skip
+"""What a revision says, apart from its number and its noun: each an array, in which all writes of a run have their place."""
 
 
 @cache
 def _sealing(table: sa.Table, *, first: bool, found: bool) -> sa.Select[Any]:
-    """The number of a write, which the statement takes, stores and gives to all that it concerns. `first`: the record is new;
-    `found`: it has texts by which it is found from now on."""
-    tick = sa.update(_CLOCK).values(seq=_CLOCK.c.seq + 1).returning(_CLOCK.c.seq).cte("tick")
-    number = sa.select(tick.c.seq).scalar_subquery()
-    told = {
-        column.name: sa.bindparam(f"its_{column.name}", type_=column.type) for column in TABLE.c if column.name != "seq"
-    }
-    key, version = told["record_id"], told["version"]
+    """The number of the last of several writes; the statement takes their numbers, stores them and gives them to all that they
+    concern. `first`: the records are new; `found`: they have texts by which they are found from now on."""
+    writes = sa.bindparam("writes", type_=sa.BigInteger)
+    tick = sa.update(_CLOCK).values(seq=_CLOCK.c.seq + writes).returning(_CLOCK.c.seq).cte("tick")
+    arrays = (sa.bindparam(f"its_{name}", type_=sa.ARRAY(kind)) for name, kind in _TOLD.items())
+    told = sa.func.unnest(*arrays).table_valued(*_TOLD, with_ordinality="place").render_derived("told")
+    number, noun = (tick.c.seq - writes + told.c.place).label("seq"), sa.bindparam("its_noun", type_=TABLE.c.noun.type)
+    written = sa.select(number, noun.label("noun"), *told.c).select_from(tick.join(told, sa.true())).cte("written")
+    key, version = sa.type_coerce(written.c.record_id, sa.Uuid), sa.type_coerce(written.c.version, sa.Integer)
+    names = ("seq", "noun", *_TOLD)
     parts: list[sa.Insert | sa.Update] = [
-        sa.insert(TABLE).from_select(["seq", *told], sa.select(tick.c.seq, *told.values())),
-        sa.update(table).where(table.c.id == key, table.c.version == version).values(since=number),
+        sa.insert(TABLE).from_select(names, sa.select(*(written.c[name] for name in names))),
+        sa.update(table).where(table.c.id == key, table.c.version == version).values(since=written.c.seq),
     ]
     if not first:
         past = PAST[table.name]
         begun = sa.select(TABLE.c.seq).where(TABLE.c.record_id == key, TABLE.c.version == version - 1).scalar_subquery()
         replaced = sa.update(past).where(past.c.id == key, past.c.version == version - 1)
-        parts.append(replaced.values(since=begun, until=number))
+        parts.append(replaced.values(since=begun, until=written.c.seq))
     if found:
-        parts += search.arriving(tick)
+        parts += search.arriving(written)
     return sa.select(tick.c.seq).add_cte(*(part.cte(f"part_{n}") for n, part in enumerate(parts)))
 
 
 class Born(NamedTuple):
-    """A record that is new: its row, which of its fields say something, and the texts by which it is found."""
+    """A record that is new: its row, which of its fields say something, the texts by which it is found, and its author, where
+    that is not everybody's."""
 
     row: Mapping[str, Any]
     changed: Iterable[str]
     texts: Sequence[Text]
+    author: Author | None = None
 
 
 def take(tx: Transaction, count: int) -> int:
@@ -186,7 +220,7 @@ def take(tx: Transaction, count: int) -> int:
 
 def enter(tx: Transaction, table: sa.Table, several: Sequence[Born]) -> None:
     """Store the revisions of new records, the rows of which have their numbers (`since`) already, and let them be found."""
-    noun, author = table.info["noun"], tx.author
+    noun = table.info["noun"]
     inserts.fill(
         tx,
         TABLE,
@@ -198,6 +232,7 @@ def enter(tx: Transaction, table: sa.Table, several: Sequence[Born]) -> None:
                 born.row["document"],
             ]
             for born in several
+            for author in [born.author or tx.author]
         ],
     )  # fmt: skip
     search.enter(tx, (Entry(noun, born.row["id"], born.row["since"], born.texts, fresh=True) for born in several))

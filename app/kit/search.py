@@ -194,28 +194,38 @@ so only where very much is written at once; and a word is looked up in every par
 _MERGE = f"INSERT INTO search_index (search_index, rank) VALUES ('merge', {MERGED})"  # noqa: S608  # a number of ours
 
 
-def arriving(tick: sa.CTE) -> tuple[sa.Insert, sa.Insert]:
-    """What lets one record (`its_noun`, `its_record_id`) be found, as parts of a statement of PostgreSQL that knows the number
-    of the write only as `tick.seq`. `arrays` gives the other parameters."""
-    given: dict[str, type[sa.types.TypeEngine[Any]]] = {"places": sa.BigInteger, "keys": sa.Text, "words": sa.Text}
+def arriving(written: sa.CTE) -> tuple[sa.Insert, sa.Insert]:
+    """What lets records be found, as parts of a statement of PostgreSQL that knows the numbers of their writes only as
+    `written.seq`, and which write is which by its `place`. `arrays` gives the parameters."""
+    given: dict[str, type[sa.types.TypeEngine[Any]]] = {
+        "writes": sa.Integer, "places": sa.BigInteger, "keys": sa.Text, "words": sa.Text,
+    }  # fmt: skip
     row = (
-        sa.func.unnest(*(sa.bindparam(name, type_=sa.ARRAY(kind)) for name, kind in given.items()))
+        sa.func.unnest(*(sa.bindparam(f"row_{name}", type_=sa.ARRAY(kind)) for name, kind in given.items()))
         .table_valued(*given)
         .render_derived("row")
     )
-    number = (sa.type_coerce(row.c.places, sa.BigInteger) + tick.c.seq * (_PLACES + 1)).label("number")
-    record = (sa.bindparam("its_noun", type_=TEXT.c.noun.type), sa.bindparam("its_record_id", type_=sa.Uuid))
-    rows = tick.join(row, sa.true())
-    texts = sa.select(number, *record, row.c["keys"]).select_from(rows)
+    number = (sa.type_coerce(row.c.places, sa.BigInteger) + written.c.seq * (_PLACES + 1)).label("number")
+    rows = written.join(row, row.c.writes == written.c.place)
+    texts = sa.select(number, written.c.noun, written.c.record_id, row.c["keys"]).select_from(rows)
     found = sa.select(number, sa.cast(row.c.words, TSVECTOR)).select_from(rows)
     return sa.insert(TEXT).from_select(_COLUMNS, texts), sa.insert(INDEX).from_select(("rowid", "words"), found)
 
 
-def arrays(entry: Entry) -> dict[str, list[Any]]:
-    """The rows of an entry that has no number yet, column by column."""
-    rows = list(_rows(entry._replace(sequence=0)))
-    words = [_as_tsvector(found) for _, found in rows]
-    return {"places": [row[0] for row, _ in rows], "keys": [row[3] for row, _ in rows], "words": words}
+def arrays(entries: Iterable[Entry | None]) -> dict[str, list[Any]]:
+    """The rows of entries that have no numbers yet, column by column; of each, the how manieth entry (from 1) it is of."""
+    rows = [
+        (write, row, _as_tsvector(found))
+        for write, entry in enumerate(entries, 1)
+        if entry is not None
+        for row, found in _rows(entry)
+    ]
+    return {
+        "row_writes": [write for write, _, _ in rows],
+        "row_places": [row[0] for _, row, _ in rows],
+        "row_keys": [row[3] for _, row, _ in rows],
+        "row_words": [words for _, _, words in rows],
+    }
 
 
 def enter(tx: Transaction, entries: Iterable[Entry]) -> None:
@@ -322,11 +332,11 @@ def _candidates(tx: Transaction, asked: Question, nouns: Sequence[str]) -> Itera
     exact: Sequence[Any] = ()
     if (key := _key(asked.words)) and not asked.marks:  # a key does not know of marks
         bounds = {"key": key, "beyond": key + chr(0x10FFFF), "nouns": list(nouns)}
-        exact = tx.execute(_exact(bool(nouns)), bounds).all()
+        exact = tx.rows(_exact(bool(nouns)), bounds)
         yield from exact
-        yield from tx.execute(_beginning(bool(nouns)), bounds)
+        yield from tx.rows(_beginning(bool(nouns)), bounds)
     if asked.phrases or asked.marks:
-        rows = tx.execute(_MATCHING, {"asked": answering(asked, nouns, whole_words=True)}).all()
+        rows = tx.rows(_MATCHING, {"asked": answering(asked, nouns, whole_words=True)})
         yield from rows
         if asked.begun and not exact and len(rows) < CANDIDATES:  # what is exactly there was not begun, but meant
             yield from _begun(tx, {"asked": answering(asked, nouns)})
@@ -336,13 +346,13 @@ def _begun(tx: Transaction, asked: Mapping[str, Any]) -> Iterator[Any]:
     """The texts that hold a begun word. PostgreSQL cannot tell how many these are, and its guess is far off: so the first texts
     of both classes are looked through, more of them where some answer, and only where few do is the index asked for all."""
     if tx.connection.dialect.name == "sqlite":
-        yield from tx.execute(_MATCHING, asked)
+        yield from tx.rows(_MATCHING, asked)
         return
     for near, far, all_of_them in _THOROUGHLY:
-        rows = tx.execute(near, asked).all()
+        rows = tx.rows(near, asked)
         if FEW <= len(rows) < ENOUGH:
-            rows = tx.execute(far, asked).all()
-        yield from rows if len(rows) >= ENOUGH else tx.execute(all_of_them, asked)
+            rows = tx.rows(far, asked)
+        yield from rows if len(rows) >= ENOUGH else tx.rows(all_of_them, asked)
 
 
 _SHOWN = (TEXT.c.id, TEXT.c.noun, TEXT.c.record_id, TEXT.c.key)
@@ -422,15 +432,15 @@ def alike(tx: Transaction, noun: str, sketches: Sequence[Sequence[str]]) -> Sequ
     """The first CANDIDATES names (noun, record_id, key, id) of a noun that hold all sketches of one of these sets. (No other
     text has sketches.)"""
     either = [[Phrase((sketch,)) for sketch in together] for together in sketches]
-    rows = tx.execute(_NAMES, {"asked": [either]}).all()
+    rows = tx.rows(_NAMES, {"asked": [either]})
     if len(rows) < CANDIDATES:  # all there are; and the noun is the word that the index finds most of
         return [row for row in rows if row.noun == noun]
-    return tx.execute(_NAMES, {"asked": [either, *_one_of([noun])]}).all()
+    return tx.rows(_NAMES, {"asked": [either, *_one_of([noun])]})
 
 
 def exactly(tx: Transaction, noun: str, keys: Sequence[str]) -> Sequence[Any]:
     """The texts of a noun with one of these keys, the telling ranks first."""
-    return tx.execute(_OF_KEYS, {"keys": list(keys), "noun": noun}).all()
+    return tx.rows(_OF_KEYS, {"keys": list(keys), "noun": noun})
 
 
 def sequence_of(row: Any) -> int:

@@ -42,6 +42,7 @@ class Side:
         self._reading = self.engine.execution_options(**{"for": "read"})
         self._asking = self.engine.execution_options(**{"for": "one"})
         self._writing = self.engine.execution_options(**{"for": "write"})
+        self._sharing = self.engine.execution_options(**{"for": "share"})
         self._lines: dict[int, tuple[Any, float]] = {}  # the sessions that are used now, and since when
         self._lock = threading.Lock()
         self._quiet_until = 0.0
@@ -61,9 +62,11 @@ class Side:
                     connection.rollback()
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A connection in a transaction that writes; committed at the end."""
-        with self._writing.connect() as connection, self._on_the_line(connection), connection.begin():
+    def writing(self, *, shared: bool = False) -> Iterator[Connection]:
+        """A connection in a transaction that writes; committed at the end. `shared`: by several writes, none of which may wait
+        for long."""
+        engine = self._sharing if shared else self._writing
+        with engine.connect() as connection, self._on_the_line(connection), connection.begin():
             yield connection
 
     @contextmanager

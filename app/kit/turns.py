@@ -35,6 +35,9 @@ class Promise(Protocol[Told]):
 
     def set_exception(self, exception: BaseException, /) -> None: ...
 
+    def done(self) -> bool:
+        """Whether it has been told, or nobody waits any more."""
+
 
 P = TypeVar("P", bound=Promise[Any])
 
@@ -54,6 +57,9 @@ class Soon(Generic[T]):
 
     def set_running_or_notify_cancel(self) -> bool:
         return not self._future.cancelled()
+
+    def done(self) -> bool:
+        return self._future.done()
 
     def set_result(self, result: T, /) -> None:
         self._tell(self._future.set_result, result)

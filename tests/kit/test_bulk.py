@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,6 +46,15 @@ def one_by_one(tx: Transaction, noun: str, several: Sequence[Values]) -> list[tu
         except RegistryError as error:
             refused.append((n, error.detail))
     return refused
+
+
+def each(tx: Transaction, noun: str, several: Sequence[Values]) -> list[tuple[int, str]]:
+    """Create each as if it were alone; the numbers of those that were refused, without words."""
+    data = [records.validated(NOUNS[noun], values) for values in several]
+    made = bulk.create_each([tx] * len(data), NOUNS[noun], data)
+    for stored in made:
+        assert stored is None or stored == replace(records.fetch(tx, NOUNS[noun], stored.slug), written=True)
+    return [(n, "") for n, stored in enumerate(made) if stored is None]
 
 
 SET: list[tuple[str, list[Values]]] = [
@@ -97,13 +107,13 @@ def _named(text: str, slugs: dict[str, str]) -> str:
 
 def test_a_set_is_stored_as_it_would_be_one_by_one(server: Server, clock: Ticking) -> None:
     states = []
-    for way in (create, one_by_one):
+    for way in (create, one_by_one, each):
         database = records.open_database(server.fresh("empty"), pool_size=1, clock=clock)
         for noun, several in SET:
             assert database.write(lambda tx, w=way, n=noun, s=several: w(tx, n, s), TESTER) == []  # type: ignore[misc]
         states.append(contents(database))
         database.close()
-    assert states[0] == states[1]
+    assert states[0] == states[1] == states[2]
 
 
 REFUSED: dict[str, list[Values]] = {
@@ -137,6 +147,8 @@ def test_what_is_refused_and_why_is_the_same_as_one_by_one(database: Database, c
     assert [n for n, _ in together] == [n for n, _ in singly]
     assert [said for _, said in together] == [said for _, said in singly]
     assert together
+    apart = database.write(lambda tx: each(tx, "organizations", several), TESTER, dry_run=True)
+    assert [n for n, _ in apart] == [n for n, _ in singly]
 
 
 def test_a_rule_refuses_one_of_a_group_and_the_others_stay(database: Database) -> None:

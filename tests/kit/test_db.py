@@ -7,7 +7,7 @@ import itertools
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager, suppress
@@ -23,9 +23,9 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from app.api.v1.organizations import RESOURCE as ORGANIZATIONS
-from app.kit import db, records, revisions
+from app.kit import bulk, db, records, revisions
 from app.kit.db import ATTEMPTS, Author, Base, Database, Key, Share, Transaction, UtcDateTime, table_of, vocabulary
-from app.kit.errors import Again, Conflict, NotFound, Unavailable
+from app.kit.errors import Again, Conflict, Forbidden, NotFound, Unavailable
 from app.kit.revisions import Action
 from app.registry.organizations import Organization, OrganizationName
 from tests.conftest import TESTER, Server
@@ -575,7 +575,7 @@ def test_a_session_that_ends_in_its_commit_never_answers_2xx(
     proof.count("sessions ended in their COMMIT, none answered 2xx", ends)
 
 
-# --- SQLite's group commit --------------------------------------------------------------------------------------------
+# --- writes that share a commit ---------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -588,7 +588,7 @@ def busy(database: Database) -> Iterator[Future[Any]]:
         assert go.wait(LONG)
         return str(organization("First")(tx))
 
-    future = database.submit_write(work, TESTER)
+    future = database.submit_write(work, TESTER, share=Share.closely)
     assert started.wait(LONG)
     try:
         yield future
@@ -603,11 +603,17 @@ def watch_commits(database: Database, look: Callable[[], Any]) -> list[Any]:
     return seen
 
 
-shares = pytest.mark.parametrize("share", [Share.freely, Share.closely])
-"""The two ways in which writes may share a commit: each sealed by itself, or all together."""
+shares = pytest.mark.parametrize(
+    ("server", "share"),
+    [("sqlite", Share.freely), ("sqlite", Share.closely), ("postgresql", Share.closely)],
+    indirect=["server"],
+)
+"""The ways in which writes may share a commit: each sealed by itself (SQLite), or all together."""
+shares_on_sqlite = pytest.mark.parametrize(
+    ("server", "share"), [("sqlite", Share.freely), ("sqlite", Share.closely)], indirect=["server"]
+)
 
 
-@on_sqlite
 @shares
 def test_writes_that_wait_together_share_one_commit_and_nobody_is_answered_before_it(
     database: Database, share: Share
@@ -621,12 +627,13 @@ def test_writes_that_wait_together_share_one_commit_and_nobody_is_answered_befor
     assert database.read(numbers) == list(range(1, 22))
 
 
-@on_sqlite
 @pytest.mark.parametrize(
     "fail",
     [
         pytest.param(failing(ValueError("mine")), id="its own error"),
-        pytest.param(lambda tx: tx.execute(sa.text("SELECT * FROM nowhere")), id="a statement that SQLite cannot read"),
+        pytest.param(
+            lambda tx: tx.execute(sa.text("SELECT * FROM nowhere")), id="a statement that the database cannot read"
+        ),
         pytest.param(Stumbling(99, violate), id="a unique violation"),
         pytest.param(
             lambda tx: tx.execute(sa.text("UPDATE clock SET seq = NULL")), id="a value that the schema refuses"
@@ -644,7 +651,6 @@ def test_a_work_that_fails_takes_no_other_with_it(database: Database, fail: Work
     assert database.read(numbers) == list(range(1, 21))
 
 
-@on_sqlite
 @pytest.mark.parametrize(("wrote", "times"), [([], [1] * 5), ([organization("Never")], [2, 2, 2, 1, 1])])
 @shares
 def test_who_fails_before_writing_anything_makes_nobody_begin_again(
@@ -694,7 +700,6 @@ def test_who_may_well_fail_late_makes_nobody_begin_again(database: Database, man
     assert database.read(numbers) == list(range(1, 7))
 
 
-@on_sqlite
 @shares
 def test_a_dry_run_among_writes_that_wait_together_leaves_nothing(database: Database, share: Share) -> None:
     with busy(database):
@@ -705,8 +710,7 @@ def test_a_dry_run_among_writes_that_wait_together_leaves_nothing(database: Data
     assert database.read(numbers) == list(range(1, 7))
 
 
-@on_sqlite
-@shares
+@shares_on_sqlite
 @pytest.mark.usefixtures("impatient")
 def test_a_shared_commit_that_fails_falls_back_to_one_by_one(database: Database, share: Share) -> None:
     commits = watch_commits(database, lambda: None)
@@ -728,8 +732,7 @@ def rolled_back_by_sqlite(tx: Transaction) -> None:
     raise exc.OperationalError("INSERT", None, sqlite3.OperationalError("database or disk is full"))
 
 
-@on_sqlite
-@shares
+@shares_on_sqlite
 def test_a_disk_that_fails_in_the_middle_of_a_group_loses_nothing_that_is_answered(
     database: Database, share: Share
 ) -> None:
@@ -743,7 +746,6 @@ def test_a_disk_that_fails_in_the_middle_of_a_group_loses_nothing_that_is_answer
     assert database.read(numbers) == list(range(1, 8))
 
 
-@on_sqlite
 @pytest.mark.usefixtures("impatient")
 def test_a_seal_that_fails_for_all_falls_back_to_one_by_one(database: Database) -> None:
     whole, several = database.seal, []
@@ -762,7 +764,6 @@ def test_a_seal_that_fails_for_all_falls_back_to_one_by_one(database: Database) 
     assert database.read(numbers) == list(range(1, 7))
 
 
-@on_sqlite
 def test_writes_that_are_sealed_together_advance_the_clock_once_and_each_is_told_its_own_number(
     database: Database,
 ) -> None:
@@ -771,7 +772,7 @@ def test_writes_that_are_sealed_together_advance_the_clock_once_and_each_is_told
 
     @event.listens_for(database.engine, "before_cursor_execute")
     def count(_c: Any, _d: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("UPDATE clock"):
+        if "UPDATE clock" in statement:
             ticks.append(statement)
 
     def noted(work: Work) -> Work:
@@ -801,7 +802,6 @@ def test_who_may_ask_for_numbers_finds_those_of_the_writes_that_share_its_commit
     assert [future.result(LONG) for future in close] == ["body-0", "body-1", "body-2", "last"]
 
 
-@on_sqlite
 def test_a_record_that_is_made_and_changed_in_one_commit_has_both_in_its_history(database: Database) -> None:
     change = lambda tx: records.change(tx, ORGANIZATIONS, "body", lambda old: {**old, "acronym": "B"}, "*")  # noqa: E731
     with busy(database):
@@ -816,7 +816,6 @@ def test_a_record_that_is_made_and_changed_in_one_commit_has_both_in_its_history
     assert dict(map(tuple, since)) == {"first": 1, "body": 3, "other": 4}
 
 
-@on_sqlite
 def test_what_is_asked_after_writes_that_share_a_commit_is_asked_once_and_finds_them_all(database: Database) -> None:
     asked: list[list[str]] = []
 
@@ -842,6 +841,217 @@ def test_a_write_is_stored_and_answered_though_what_is_asked_after_it_fails(
     assert future.result(LONG) == "body"
     assert names(database) == {"Body"}
     assert "could not be asked" in caplog.text
+
+
+def ending_its_session(tx: Transaction) -> None:
+    tx.connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+@on_postgresql
+@pytest.mark.usefixtures("impatient")
+def test_a_session_that_ends_in_the_middle_of_a_group_loses_nobody_elses_write(database: Database) -> None:
+    with busy(database):
+        works = [ending_its_session if n == 3 else organization(f"Body {n}") for n in range(7)]
+        futures = [database.submit_write(work, TESTER, share=Share.closely) for work in works]
+    wait_for(futures, LONG)
+    assert [n for n, future in enumerate(futures) if future.exception(LONG)] == [3]
+    assert isinstance(futures[3].exception(LONG), Unavailable)
+    assert names(database) == {"First", *(f"Body {n}" for n in range(7) if n != 3)}
+    assert database.read(numbers) == list(range(1, 8))
+
+
+def refuse_in_the_commit(database: Database, what: str) -> None:
+    """Let a COMMIT that stores `Body 2` do `what` instead."""
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {what}; RETURN NULL; END $$"
+        )
+        connection.exec_driver_sql(
+            "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON organization DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW WHEN (NEW.name = 'Body 2') EXECUTE FUNCTION refuse()"
+        )
+
+
+@on_postgresql
+@pytest.mark.usefixtures("impatient")
+def test_a_commit_that_is_refused_for_one_of_a_group_is_not_for_the_others(database: Database) -> None:
+    refuse_in_the_commit(database, "RAISE EXCEPTION 'not this one'")
+    with busy(database):
+        works = [organization(f"Body {n}") for n in range(5)]
+        futures = [database.submit_write(work, TESTER, share=Share.closely) for work in works]
+    wait_for(futures, LONG)
+    assert [n for n, future in enumerate(futures) if future.exception(LONG)] == [2]
+    assert names(database) == {"First", "Body 0", "Body 1", "Body 3", "Body 4"}
+    assert database.read(numbers) == list(range(1, 6))
+
+
+@on_postgresql
+@pytest.mark.usefixtures("impatient")
+def test_a_group_whose_session_ends_in_its_commit_is_not_written_again_and_all_are_told(database: Database) -> None:
+    refuse_in_the_commit(database, "PERFORM pg_terminate_backend(pg_backend_pid())")
+    begun: list[Transaction] = []
+    with busy(database):
+        works = [organization(f"Body {n}") for n in range(5)]
+        futures = [database.submit_write(work, TESTER, share=Share.closely, begun=begun.append) for work in works]
+    errors = [future.exception(LONG) for future in futures]
+    assert all(isinstance(error, Unavailable) for error in errors)
+    assert {str(error) for error in errors} == {db.UNCERTAIN}
+    assert len(begun) == 5
+    assert names(database) == {"First"}
+
+
+@on_postgresql
+def test_nobody_in_a_group_waits_for_long_for_what_one_of_them_needs(database: Database) -> None:
+    """It is done on another thread, and waits there."""
+    database.write(organization("Held"), TESTER)
+    change = lambda tx: records.change(tx, ORGANIZATIONS, "held", lambda old: {**old, "acronym": "H"}, "*").version  # noqa: E731
+    with database.engine.begin() as other:
+        other.execute(sa.select(ORGANIZATION).where(ORGANIZATION.c.slug == "held").with_for_update())
+        with busy(database):
+            works = [organization("Body 0"), change, organization("Body 1")]
+            futures = [database.submit_write(work, TESTER, share=Share.closely) for work in works]
+        assert [futures[n].result(LONG) for n in (0, 2)] == ["body-0", "body-1"]
+        later = database.submit_write(organization("Later"), TESTER, share=Share.closely)
+        assert later.result(LONG) == "later"
+        assert not futures[1].done()
+    assert futures[1].result(LONG) == 2
+
+
+# --- works that are done at once --------------------------------------------------------------------------------------
+
+
+class Creations:
+    """Creations that are done at once, and what was done so."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[str]] = []
+
+    def __call__(self, transactions: Sequence[Transaction], works: Sequence[Any]) -> list[str | None]:
+        self.groups.append([work.name for work in works])
+        several = [ORGANIZATIONS.write.model_validate({"name": work.name, "kind": "other"}) for work in works]
+        made = bulk.create_each(transactions, ORGANIZATIONS, several)
+        return [None if stored is None else stored.slug for stored in made]
+
+
+class Creation:
+    def __init__(self, name: str) -> None:
+        self.name, self.singly = name, 0
+
+    def __call__(self, tx: Transaction) -> Any:
+        self.singly += 1
+        return organization(self.name)(tx)
+
+
+def submit_all(database: Database, works: Sequence[Work], at_once: Any, **more: Any) -> list[Future[Any]]:
+    with busy(database):
+        return [
+            database.submit_write(work, Author(f"author {n}"), share=Share.closely, at_once=at_once, **more)
+            for n, work in enumerate(works)
+        ]
+
+
+def test_works_of_one_kind_are_done_at_once_each_in_its_own_name_and_with_its_own_number(database: Database) -> None:
+    at_once, begun = Creations(), list[Transaction]()
+    works = [Creation(f"Body {n}") for n in range(db.SEVERAL)]
+    futures = submit_all(database, works, at_once, begun=begun.append)
+    assert [future.result(LONG) for future in futures] == [f"body-{n}" for n in range(db.SEVERAL)]
+    assert at_once.groups == [[f"Body {n}" for n in range(db.SEVERAL)]]
+    assert sum(work.singly for work in works) == 0
+    r = revisions.TABLE.c
+    stored = database.read(lambda tx: tx.execute(sa.select(r.slug, r.author, r.seq).where(r.seq > 1)).all())
+    assert sorted(map(tuple, stored)) == [(f"body-{n}", f"author {n}", n + 2) for n in range(db.SEVERAL)]
+    assert [tx.number for tx in begun] == [n + 2 for n in range(db.SEVERAL)]
+
+
+def test_who_is_refused_among_them_is_told_why_and_costs_no_other_its_place(database: Database) -> None:
+    at_once = Creations()
+    works = [Creation("Body 0" if n == 3 else f"Body {n}") for n in range(8)]
+    futures = submit_all(database, works, at_once)
+    error = futures[3].exception(LONG)
+    assert isinstance(error, Conflict)
+    assert error.extra["existing"]["slug"] == "body-0"
+    assert [future.result(LONG) for n, future in enumerate(futures) if n != 3] == [
+        f"body-{n}" for n in range(8) if n != 3
+    ]
+    assert [work.singly for work in works] == [0, 0, 0, 1, 0, 0, 0, 0]
+    assert database.read(numbers) == list(range(1, 9))
+
+
+def test_who_may_not_write_is_refused_and_the_others_are_not(database: Database) -> None:
+    guest = Author("guest", may=lambda *_: False)
+    with busy(database):
+        futures = [
+            database.submit_write(
+                Creation(f"Body {n}"), guest if n == 2 else TESTER, share=Share.closely, at_once=together
+            )
+            for together in [Creations()]
+            for n in range(6)
+        ]
+    assert isinstance(futures[2].exception(LONG), Forbidden)
+    assert names(database) == {"First", *(f"Body {n}" for n in range(6) if n != 2)}
+    assert database.read(numbers) == list(range(1, 7))
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("writes", [False, True])
+@pytest.mark.parametrize(
+    "fail", [ValueError("mine"), "SELECT * FROM nowhere"], ids=["its own error", "a statement that cannot be read"]
+)
+def test_what_cannot_be_done_at_once_is_done_one_by_one(
+    database: Database, fail: Exception | str, *, writes: bool
+) -> None:
+    def at_once(transactions: Sequence[Transaction], works: Sequence[Any]) -> list[str | None]:
+        if writes:
+            works[0](transactions[0])
+        if isinstance(fail, Exception):
+            raise fail
+        transactions[0].execute(sa.text(fail))
+        return []
+
+    works = [organization(f"Body {n}") for n in range(6)]
+    futures = submit_all(database, works, at_once)
+    assert [future.result(LONG) for future in futures] == [f"body-{n}" for n in range(6)]
+    assert database.read(numbers) == list(range(1, 8))
+
+
+def test_a_few_works_of_a_kind_and_works_of_other_kinds_are_done_beside(database: Database) -> None:
+    many, few = Creations(), Creations()
+    with busy(database):
+        futures = [
+            database.submit_write(
+                Creation(f"Body {n}"), TESTER, share=Share.closely, at_once=few if n % 4 == 1 else many
+            )
+            for n in range(12)
+        ]
+        alone = database.submit_write(organization("Beside"), TESTER, share=Share.closely)
+    assert [future.result(LONG) for future in futures] == [f"body-{n}" for n in range(12)]
+    assert alone.result(LONG) == "beside"
+    assert (len(many.groups), few.groups) == (1, [])
+    assert database.read(numbers) == list(range(1, 15))
+
+
+def test_creations_over_http_that_share_a_commit_answer_as_they_do_alone(
+    client: httpx.Client, database: Database
+) -> None:
+    """Each with its own author's reason and its own number; the one whose name is taken is refused."""
+
+    def create(n: int) -> httpx.Response:
+        body = {"name": f"Body {min(n, 7)}", "kind": "other", "other_names": [{"value": f"B{n}", "kind": "alias"}]}
+        return client.post(HOME, json=body, headers={"Change-Reason": f"because of {n}"})
+
+    with ThreadPoolExecutor(9) as threads:
+        with busy(database):
+            asked = [threads.submit(create, n) for n in range(9)]
+            until(lambda: database.load().waiting >= 9)
+        answers = [each.result(LONG) for each in asked]
+    assert sorted(answer.status_code for answer in answers) == [201] * 8 + [409]
+    for n, answer in enumerate(answers):
+        if answer.status_code == 201:
+            record = client.get(answer.headers["location"]).json()
+            assert {**answer.json(), **record} == answer.json()  # which may warn, too
+            [revision] = client.get(f"{answer.headers['location']}/revisions").json()["items"]
+            assert revision["reason"] == f"because of {n}"
+            assert str(revision["sequence"]) == answer.headers["registry-sequence"]
 
 
 @on_sqlite
