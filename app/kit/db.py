@@ -32,10 +32,10 @@ from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped
 
 from app.kit import edtf, lookups
 from app.kit.engines import CACHE, READ_ONLY
-from app.kit.errors import Again, Busy, Conflict, Forbidden, Full, Invalid, Unavailable
+from app.kit.errors import Again, Conflict, Forbidden, Full, Invalid, Unavailable
 from app.kit.probes import FileProbe, Probe, ReadingProbe, ServerProbe
 from app.kit.replicas import Replica
-from app.kit.sides import Side, Watch
+from app.kit.sides import AT_COMMIT, Side, Watch
 from app.kit.turns import P, Promise, Queue, Soon, Turns
 from app.kit.vocabularies import Vocabulary
 
@@ -555,10 +555,10 @@ class Database:
             return results
 
     def submit_after(self, after: After[T], results: Sequence[T]) -> Future[Sequence[T]]:
-        """The same on another thread; here, where too many wait."""
+        """The same on another thread; here, where that cannot be."""
         try:
             return self._turns.submit(partial(self.ask_after, after, results), Future[Sequence[T]]())
-        except Busy:
+        except Exception:  # too many wait, or no thread can be had: what is written is written
             asked: Future[Sequence[T]] = Future()
             asked.set_result(self.ask_after(after, results))
             return asked
@@ -649,7 +649,11 @@ def _sqlite_code(error: Exception) -> int:
 
 def is_lost_in_commit(error: Exception) -> bool:
     """Whether the line went dead at a COMMIT: it may have reached the server, and to repeat it could write twice."""
-    return isinstance(error, exc.DBAPIError) and error.connection_invalidated and error.statement is None
+    return isinstance(error, exc.DBAPIError) and error.connection_invalidated and _is_at_commit(error)
+
+
+def _is_at_commit(error: Exception) -> bool:
+    return AT_COMMIT in getattr(error, "__notes__", ())
 
 
 def _is_uncertain(error: exc.DBAPIError) -> bool:
@@ -657,7 +661,7 @@ def _is_uncertain(error: exc.DBAPIError) -> bool:
     its log and could not make the disk confirm it. The next write goes over that place of the log; but who opens the file
     after a crash would find the transaction there, complete."""
     failed = _sqlite_code(error) & 0xFF == sqlite3.SQLITE_IOERR
-    return is_lost_in_commit(error) or (error.statement is None and failed)
+    return is_lost_in_commit(error) or (_is_at_commit(error) and failed)
 
 
 def refusal(error: Exception, *, reading: bool = False) -> Exception:
@@ -769,10 +773,10 @@ class Writer:
 
     SQLite lets one writer in at a time and is unfair about who is next, so a queue decides. On both, writes that wait together
     share one commit (one fsync), and all that each would say to the database at its begin and its end. One that fails takes no
-    other with it: most have written nothing by then; where one has, they all begin again, each inside a savepoint of its own.
-    (Savepoints from the first would cost everybody a third: at each SQLite's index of search writes out what it holds.) Nobody
-    is answered before the commit; should it fail, each task runs again in a transaction of its own. On PostgreSQL that is on
-    another thread, and so does who would have to wait for what another transaction holds: nobody else waits for it for long.
+    other with it: most have written nothing by then; where one has, they all begin again, each in a savepoint of its own (from
+    the first that would cost everybody a third: at each SQLite's index of search writes out what it holds), on PostgreSQL in a
+    transaction of its own. So they do should the commit fail; nobody is answered before it. On PostgreSQL that is on another
+    thread, and so does who would have to wait for what another transaction holds: nobody else waits for it for long.
     """
 
     MOST = 64
@@ -869,8 +873,10 @@ class Writer:
         try:
             outcomes = self._outcomes(tasks, apart=apart)
         except _Spoilt:
-            self._together(tasks, apart=True)
-            return
+            if not self._side.postgresql:
+                self._together(tasks, apart=True)
+                return
+            outcomes = [(task, ALONE) for task in tasks]  # in savepoints each might wait for its half second
         except (exc.DBAPIError, exc.TimeoutError, _RolledBack) as error:
             if is_lost_in_commit(error):  # perhaps it is there: nobody writes it twice
                 for task in tasks:

@@ -167,7 +167,7 @@ def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> s
     )
     own = str(url.query.get("options", "")).lower()
     for_good, for_now = _setting("SET", limits, own), _setting("SET LOCAL", limits, own)
-    shared = _setting("SET LOCAL", SHARED_LIMITS, own)
+    shared = _setting("SET LOCAL", SHARED_LIMITS, own="")
 
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from itertools import islice, starmap
 from operator import attrgetter, itemgetter
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
@@ -182,11 +182,8 @@ def _columns(rows: Sequence[Any], *names: str) -> Iterator[tuple[Any, ...]]:
 def locate(tx: Transaction, resource: Resource[Any], key: str, *, to_write: bool = False) -> sa.Row[Any]:
     """The row that `key` names, withdrawn or not. `to_write`: other writers of it wait until this transaction ends
     (PostgreSQL; SQLite has one writer). Raises NotFound."""
-    ways = (resource.by_id, resource.by_slug)
-    if to_write:
-        by_id, by_slug = resource.changing
-        ways = (tx.held(by_id), tx.held(by_slug))
-    row = _found(tx, ways, key)
+    by_id, by_slug = resource.by_id, resource.by_slug
+    row = _found(tx, (tx.held(by_id), tx.held(by_slug)) if to_write else (by_id, by_slug), key)
     if row is None:
         raise _nothing(resource, key)
     return row
@@ -717,23 +714,7 @@ def _store(tx: Transaction, weighed: Weighed) -> Stored:
     as_before = weighed.action is Action.changed and texts == list(resource.texts(weighed.old))
     revisions.note(tx, written, weighed.action, weighed.changed, None if as_before else texts)
     stands = _Row(identifier, meta["slug"], meta["version"], resource.shape, document)
-    if before is None:
-        return _stored(tx, resource, stands, written=True, new=True)
-    return _stored(tx, resource, _with_what_it_brought(resource, stands, before), written=True)
-
-
-def _with_what_it_brought(resource: Resource[Any], row: _Row, before: sa.Row[Any]) -> Any:
-    """A row as it was written, with what the one before it was read with: that is no part of the record."""
-    brought = {label.name: getattr(before, label.name) for label in resource.brought}
-    return SimpleNamespace(
-        id=row.id,
-        slug=row.slug,
-        version=row.version,
-        shape=row.shape,
-        document=row.document,
-        withdrawn_at=None,
-        **brought,
-    )
+    return _stored(tx, resource, stands, written=True, new=before is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -429,11 +429,6 @@ class Resource(Generic[In]):
         return self.by_id.add_columns(*self.brought, NUMBER)
 
     @cached_property
-    def changing(self) -> tuple[sa.Select[Any], sa.Select[Any]]:
-        """The row by its id, and by its slug, with all that is to be told of it once it is another."""
-        return self.by_id.add_columns(*self.brought), self.by_slug.add_columns(*self.brought)
-
-    @cached_property
     def brought(self) -> tuple[sa.Label[Any], ...]:
         """What a statement that reads rows to be shown brings along for its computed fields."""
         return tuple(part.column(self.table).label(part.name) for part in self.computed if isinstance(part, Brought))

@@ -28,6 +28,8 @@ LONG = 1.5
 """Seconds on a line after which somebody knocks. With the two that a knock may take, a request is answered within five."""
 QUIET = 1.0
 """Seconds between two knocks while all is well: a long import is no reason for more."""
+AT_COMMIT = "It was the COMMIT that failed."
+"""The note of an error that came when a transaction was to be stored."""
 log = logging.getLogger("concord")
 
 
@@ -52,6 +54,8 @@ class Side:
     def reading(self, *, alone: bool = False) -> Iterator[Connection]:
         """A connection whose transaction sees one state. `alone`: for a single statement, which does so without one."""
         with (self._asking if alone else self._reading).connect() as connection, self._on_the_line(connection):
+            if not alone:
+                connection.begin()  # here and now: look-ups are not what SQLAlchemy would begin one for
             info = connection.info  # a connection that broke has none any more
             info[UNTIL] = time.monotonic() + READ_SECONDS
             try:
@@ -66,8 +70,16 @@ class Side:
         """A connection in a transaction that writes; committed at the end. `shared`: by several writes, none of which may wait
         for long."""
         engine = self._sharing if shared else self._writing
-        with engine.connect() as connection, self._on_the_line(connection), connection.begin():
-            yield connection
+        with engine.connect() as connection, self._on_the_line(connection):
+            is_done = False
+            try:
+                with connection.begin():
+                    yield connection
+                    is_done = True
+            except exc.DBAPIError as error:
+                if is_done:
+                    error.add_note(AT_COMMIT)
+                raise
 
     @contextmanager
     def _on_the_line(self, connection: Connection) -> Iterator[None]:

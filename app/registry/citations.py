@@ -144,7 +144,7 @@ def evidence_of(noun: CitedNoun) -> Computed:
         return sa.select(table.c.id, column(table).label("cited")).where(among(table.c.id))
 
     def asked(tx: Transaction, rows: Sequence[Any]) -> Mapping[UUID, Mapping[str, Any]]:
-        told = {row.id: row.cited for row in tx.execute(of_records(), {"ids": [row.id for row in rows]})}
+        told = {row.id: row.cited for row in tx.rows(of_records(), {"ids": [row.id for row in rows]})}
         return {row.id: show(row.shape, row.document, told.get(row.id)) for row in rows}
 
     return Brought("cited", column, show, asked)

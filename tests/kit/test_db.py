@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from app.api.v1.organizations import RESOURCE as ORGANIZATIONS
-from app.kit import bulk, db, records, revisions
+from app.kit import bulk, db, engines, records, revisions
 from app.kit.db import ATTEMPTS, Author, Base, Database, Key, Share, Transaction, UtcDateTime, table_of, vocabulary
 from app.kit.errors import Again, Conflict, Forbidden, NotFound, Unavailable
 from app.kit.revisions import Action
@@ -843,6 +843,33 @@ def test_a_write_is_stored_and_answered_though_what_is_asked_after_it_fails(
     assert "could not be asked" in caplog.text
 
 
+def test_a_reading_sees_one_state_also_by_look_ups_alone(database: Database) -> None:
+    """Which are handed to the driver as they are: it must be in a transaction by then."""
+    database.write(organization("Body"), TESTER)
+
+    def change(tx: Transaction) -> None:
+        records.change(tx, ORGANIZATIONS, "body", lambda old: {**old, "acronym": "B"}, "*")
+
+    def look(tx: Transaction) -> list[int]:
+        seen = [records.fetch(tx, ORGANIZATIONS, "body").version]
+        database.submit_write(change, TESTER).result(LONG)
+        return [*seen, records.fetch(tx, ORGANIZATIONS, "body").version, tx.sequence()]
+
+    assert database.read(look) == [1, 1, 1]
+    assert database.read(lambda tx: records.fetch(tx, ORGANIZATIONS, "body").version) == 2
+
+
+def test_an_empty_list_has_the_number_of_the_state_in_which_it_is_empty(database: Database) -> None:
+    nothing = ORGANIZATIONS.query.model_validate({})
+
+    def look(tx: Transaction) -> tuple[int, int]:
+        items = records.browse(tx, ORGANIZATIONS, nothing).items
+        database.submit_write(organization("Body"), TESTER).result(LONG)
+        return len(items), tx.sequence()
+
+    assert database.read(look) == (0, 0)
+
+
 def ending_its_session(tx: Transaction) -> None:
     tx.connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
 
@@ -915,6 +942,52 @@ def test_nobody_in_a_group_waits_for_long_for_what_one_of_them_needs(database: D
         assert later.result(LONG) == "later"
         assert not futures[1].done()
     assert futures[1].result(LONG) == 2
+
+
+@on_postgresql
+def test_a_shared_transaction_has_its_own_limit_whatever_the_address_says(server: Server, database: Database) -> None:
+    limit = lambda tx: tx.connection.exec_driver_sql("SHOW lock_timeout").scalar()  # noqa: E731
+    url = sa.make_url(server.fresh("empty")).update_query_dict({"options": "-c lock_timeout=20s"})
+    with closing(records.open_database(url.render_as_string(hide_password=False), pool_size=1)) as other:
+        for each, usual in ((database, "5s"), (other, "20s")):
+            assert each.submit_write(limit, TESTER, share=Share.closely).result(LONG) == "500ms"
+            assert each.submit_write(limit, TESTER).result(LONG) == usual
+
+
+@on_postgresql
+@pytest.mark.usefixtures("impatient")
+def test_a_line_that_is_lost_while_it_is_made_is_no_lost_commit(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, lost = engines._is_pooled, list[int]()
+
+    def ended(session: Any) -> bool:
+        if not lost:
+            lost.append(session.info.backend_pid)
+            session.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return usual(session)
+
+    monkeypatch.setattr(engines, "_is_pooled", ended)
+    database.engine.dispose()
+    futures = [database.submit_write(organization(f"Body {n}"), TESTER, share=Share.closely) for n in range(3)]
+    assert [future.result(LONG) for future in futures] == [f"body-{n}" for n in range(3)]
+    assert lost
+
+
+def test_what_is_written_is_told_also_where_no_thread_can_be_had_to_ask_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = lambda tx, slugs: [f"{slug} of {len(numbers(tx))}" for slug in slugs]  # noqa: E731
+    with busy(database):
+        futures = [
+            database.submit_write(organization(f"Body {n}"), TESTER, share=Share.closely, after=after) for n in range(3)
+        ]
+
+        def none(*_: Any) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(database._turns, "submit", none)
+    assert [future.result(LONG) for future in futures] == [f"body-{n} of 4" for n in range(3)]
 
 
 # --- works that are done at once --------------------------------------------------------------------------------------

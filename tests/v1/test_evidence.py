@@ -46,6 +46,18 @@ def test_evidence_says_which_fields_are_cited_from_where_and_read_when(client: h
     assert evidence(client, path)["cited_fields"] == ["/founded"]
 
 
+def test_a_change_answers_with_the_evidence_as_it_is_after_it(client: httpx.Client) -> None:
+    """Also of a source that is cited for itself: what tells its age is the very row that is changed."""
+    made = source(client, slug="page", retrieved="2024-02-01T08:30:00Z")
+    citation(client, source="page", target=about("sources", "page"), field="/title")
+    assert evidence(client, "/v1/sources/page")["oldest_retrieved"] == "2024-02-01T08:30:00Z"
+    answer = client.patch(
+        "/v1/sources/page", json={"retrieved": "2025-02-01T08:30:00Z"}, headers={"If-Match": f'"v{made["version"]}"'}
+    )
+    assert answer.json()["evidence"] == evidence(client, "/v1/sources/page")
+    assert answer.json()["evidence"]["oldest_retrieved"] == "2025-02-01T08:30:00Z"
+
+
 def test_the_citations_of_a_record_are_listed_by_either_key_and_filtered_like_citations(client: httpx.Client) -> None:
     record = organization(client, slug="ilo")
     other = collaboration(client, slug="ilo")
