@@ -660,8 +660,8 @@ def _is_uncertain(error: exc.DBAPIError) -> bool:
     """Whether a COMMIT failed that may have been stored all the same: the line was lost on the way, or SQLite has written
     its log and could not make the disk confirm it. The next write goes over that place of the log; but who opens the file
     after a crash would find the transaction there, complete."""
-    failed = _sqlite_code(error) & 0xFF == sqlite3.SQLITE_IOERR
-    return is_lost_in_commit(error) or (_is_at_commit(error) and failed)
+    failed = error.connection_invalidated or _sqlite_code(error) & 0xFF == sqlite3.SQLITE_IOERR
+    return _is_at_commit(error) and failed
 
 
 def refusal(error: Exception, *, reading: bool = False) -> Exception:
@@ -894,16 +894,13 @@ class Writer:
             return [(task, ALONE) for task in tasks]
         with self._side.writing(shared=True) as connection:
             together = _Together(self._database, connection)
+            one = partial(self._outcome, connection, together, apart=apart)
             groups, others = ([], tasks) if apart else _groups(tasks)
-            outcomes = [
-                (task, self._outcome(connection, task, together, apart=apart)) for task in others if task.closely
-            ]
+            outcomes = [(task, one(task)) for task in others if task.closely]
             for group in groups:
                 together.seal()  # what was done before has numbers before
                 outcomes += self._at_once(connection, group)
-            outcomes += [
-                (task, self._outcome(connection, task, together, apart=apart)) for task in others if not task.closely
-            ]
+            outcomes += [(task, one(task)) for task in others if not task.closely]
             together.seal()
         return outcomes
 
@@ -930,7 +927,7 @@ class Writer:
             asked = self._database.submit_after(after, [result for _, result in several])
             asked.add_done_callback(partial(_tell, several))
 
-    def _outcome(self, connection: Connection, task: _Task, together: _Together, *, apart: bool) -> Any:
+    def _outcome(self, connection: Connection, together: _Together, task: _Task, *, apart: bool) -> Any:
         """What the task returns, or ALONE: it fails, and its own transaction will tell passing from lasting, and answer."""
         if not task.closely:
             together.seal()  # this one may ask what the others have written

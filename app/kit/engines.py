@@ -143,9 +143,13 @@ def _beside(url: URL) -> dict[str, Any]:
     return {name: value for name, value in told.items() if name not in url.query}
 
 
+def _purpose(connection: Connection) -> str:
+    """What the connection is for."""
+    return str(connection.get_execution_options().get("for", ""))
+
+
 def _begin(connection: Connection) -> str:
-    purpose = connection.get_execution_options().get("for", "")
-    return BEGIN.get((connection.dialect.name, purpose), "BEGIN")
+    return BEGIN.get((connection.dialect.name, _purpose(connection)), "BEGIN")
 
 
 def _is_pooled(session: Session[Any]) -> bool:
@@ -166,8 +170,8 @@ def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> s
         hide_parameters=True,
     )
     own = str(url.query.get("options", "")).lower()
-    for_good, for_now = _setting("SET", limits, own), _setting("SET LOCAL", limits, own)
-    shared = _setting("SET LOCAL", SHARED_LIMITS, own="")
+    kept = {name: value for name, value in limits.items() if f"{name}=" not in own}
+    for_good, for_now, shared = _told("SET", kept), _told("SET LOCAL", kept), _told("SET LOCAL", SHARED_LIMITS)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
@@ -176,29 +180,29 @@ def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> s
         if entry.info[POOLED]:
             session.prepare_threshold = None  # what one session has prepared is unknown to the next
         elif for_good:
-            session.execute(for_good.removeprefix("; ").encode())
+            session.execute(for_good.encode())
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        told = _begin(connection)
+        told = [_begin(connection)]
         if connection.info[POOLED]:
-            told = (told or "BEGIN READ ONLY") + for_now
-        told += shared if connection.get_execution_options().get("for") == "share" else ""
-        if told:
-            connection.exec_driver_sql(told)
+            told = [told[0] or "BEGIN READ ONLY", for_now]
+        told += [shared] if _purpose(connection) == "share" else []
+        if any(told):
+            connection.exec_driver_sql("; ".join(filter(None, told)))
 
     event.listen(engine, "handle_error", _turned_away)
     return engine
 
 
-def _setting(how: str, limits: Mapping[str, str], own: str) -> str:
-    """What sets limits, apart from those that the address sets by its `own` options."""
-    return "".join(f"; {how} {name} = '{value}'" for name, value in limits.items() if f"{name}=" not in own)
+def _told(how: str, limits: Mapping[str, str]) -> str:
+    """What sets these limits."""
+    return "; ".join(f"{how} {name} = '{value}'" for name, value in limits.items())
 
 
 def _turned_away(context: ExceptionContext) -> None:
     state = getattr(context.original_exception, "sqlstate", None)
-    purpose = None if context.connection is None else context.connection.get_execution_options().get("for")
+    purpose = None if context.connection is None else _purpose(context.connection)
     # A reading that writes is a fault of ours.
     if state in TURNED_AWAY and not (state == READ_ONLY and purpose in ("read", "one")):
         context.is_disconnect = True

@@ -248,15 +248,20 @@ def _in_shape(resource: Resource[Any], shape: str, document: str) -> bytes:
 
 
 def _stored(tx: Transaction, resource: Resource[Any], row: Any, *, written: bool = False, new: bool = False) -> Stored:
-    body = next(bodies(tx, resource, [row], new=new))
-    return Stored(row.id, row.slug, row.version, body, written)
+    return _all_stored(tx, resource, [row], written=written, new=new)[0]
 
 
 def newly(tx: Transaction, resource: Resource[Any], rows: Sequence[Mapping[str, Any]]) -> list[Stored]:
     """Records that are new, as they stand."""
     stand = [_Row(row["id"], row["slug"], row["version"], row["shape"], row["document"]) for row in rows]
-    shown = zip(stand, bodies(tx, resource, stand, new=True), strict=True)  # type: ignore[arg-type]
-    return [Stored(row.id, row.slug, row.version, body, written=True) for row, body in shown]
+    return _all_stored(tx, resource, stand, written=True, new=True)
+
+
+def _all_stored(
+    tx: Transaction, resource: Resource[Any], rows: Sequence[Any], *, written: bool, new: bool
+) -> list[Stored]:
+    shown = zip(rows, bodies(tx, resource, rows, new=new), strict=True)
+    return [Stored(row.id, row.slug, row.version, body, written) for row, body in shown]
 
 
 def _order(resource: Resource[Any], query: filters.ListQuery) -> paging.Order:
