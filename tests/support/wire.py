@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import socket
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -20,11 +23,29 @@ JSON = ("Content-Type", "application/json")
 ANY = ("If-Match", "*")
 
 
+LOWEST, HIGHEST = 10_000, 32_767
+"""Below the ports that systems give to whoever asks for any."""
+
+
+def _ports() -> Iterator[int]:
+    """Every worker of the tests has ports of its own; where it begins is another in each run."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = range(LOWEST + worker, HIGHEST, workers)
+    begin = os.getpid() * 101 % len(own)
+    return itertools.cycle(itertools.chain(own[begin:], own[:begin]))
+
+
+PORTS = _ports()
+
+
 def free_port() -> int:
-    """A port of the loopback on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
+    """A port of the loopback on which nobody listens, for a server that is still to start. Until it does no other test is
+    given the same one, as happens with the ports of the system: one server then answered the test of another."""
+    while True:
+        port = next(PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @dataclass(frozen=True)
