@@ -258,6 +258,15 @@ def test_other_commands_start_without_the_web_framework(tmp_path: Path) -> None:
     assert said.stdout.splitlines()[-1] == "[0, 0] []"
 
 
+def test_a_start_that_finds_the_schema_as_it_should_be_does_without_alembic(server: Server) -> None:
+    code = "import sys, app.cli; print(app.cli.main(['migrate']), 'alembic' in sys.modules)"
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=HOME, env=environment(database_url=server.fresh("seeded")),
+        text=True, capture_output=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert said.stdout.splitlines()[-1] == "0 False"
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 

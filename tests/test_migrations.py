@@ -238,6 +238,17 @@ def test_both_databases_have_the_same_constraints_and_indexes_under_the_same_nam
 def test_the_revisions_are_one_line_with_one_head() -> None:
     assert SCRIPTS.get_heads() == [HEAD]
     assert [script.down_revision for script in map(SCRIPTS.get_revision, REVISIONS)] == [None, *REVISIONS[:-1]]
+    assert migrations.head(MIGRATIONS) == HEAD
+
+
+def test_scripts_of_which_neither_comes_after_the_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "versions").mkdir()
+    for name, below in (("first", None), ("left", "first"), ("right", "first")):
+        (tmp_path / "versions" / f"{name}.py").write_text(f"revision: str = '{name}'\ndown_revision = {below!r}\n")
+    with pytest.raises(SchemaError, match="left and right"):
+        migrations.head(tmp_path)
+    (tmp_path / "versions" / "both.py").write_text("revision = 'both'\ndown_revision = ('left', 'right')\n")
+    assert migrations.head(tmp_path) == "both"
 
 
 def test_the_migrated_schema_is_the_models(server: Server) -> None:

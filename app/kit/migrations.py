@@ -3,22 +3,22 @@
 On PostgreSQL an advisory lock lets one process in, until the end of its transaction, which is all that a pooler leaves to
 one session. On SQLite it is the write transaction itself: BEGIN
 IMMEDIATE, under which SQLite also does DDL, so that a migration happens as a whole or not at all.
+
+Alembic does what there is to do. Whether there is anything is seen without it: most starts find the schema as it should be,
+and to load Alembic and the scripts takes a twentieth of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from ast import literal_eval
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -26,6 +26,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.kit.db import Base
 from app.kit.engines import make_engine
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 LOCK = 0x436F6E63  # "Conc"
 WAIT_SECONDS = 120
@@ -38,16 +41,21 @@ class SchemaError(Exception):
 def migrate(
     url: str, location: Path, revision: str = "head", *, then: Callable[[Connection], None] = lambda _: None
 ) -> None:
-    """Bring the database at `url` to `revision` of the scripts in `location`. Waits while another process does. Where that
-    changed the schema, `then` brings the data after it, in the same transaction.
+    """Bring the database at `url` to `revision` of the scripts in `location`, to the newest (`head`) or to none (`base`).
+    Waits while another process does. Where that changed the schema, `then` brings the data after it, in the same transaction.
     Raises SchemaError for a database that is newer than this program, or whose tables are not what its revision says."""
     with alone(url) as connection:
         before = _known(connection, location)
+        wanted = {"head": head(location), "base": None}.get(revision, revision)
+        if before == wanted:
+            return
+        from alembic import command  # only here: see above
+
         config = configuration(location)
         config.attributes["connection"] = connection
-        if revision == "head" or _ahead(connection, location, revision):
+        if before is None or wanted in _above(location, before):
             command.upgrade(config, revision)
-            if before not in (None, MigrationContext.configure(connection).get_current_revision()):
+            if before is not None:
                 then(connection)
         else:
             command.downgrade(config, revision)
@@ -67,7 +75,12 @@ def verify(engine: sa.Engine, location: Path) -> None:
 
 def head(location: Path) -> str | None:
     """The newest revision of the scripts: the one that this program needs."""
-    return _scripts(location).get_current_head()
+    scripts = _scripts(location)
+    below = {revision for revisions in scripts.values() for revision in revisions}
+    heads = sorted(set(scripts) - below)
+    if len(heads) > 1:
+        raise SchemaError(f"Of the migrations {' and '.join(heads)} neither comes after the other: merge them.")
+    return heads[0] if heads else None
 
 
 def current(connection: Connection) -> str | None:
@@ -81,6 +94,9 @@ _STAMP: sa.Select[Any] = sa.select(sa.column("version_num")).select_from(sa.tabl
 
 def differences(connection: Connection) -> list[str]:
     """What the tables have otherwise than the models say, in Alembic's words."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
     context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": is_modelled})
     return [" ".join(map(str, _flat(found))) for found in compare_metadata(context, Base.metadata)]
 
@@ -97,24 +113,53 @@ def is_modelled(name: str | None, kind: str, _: Any) -> bool:
 
 
 def configuration(location: Path) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(location))
     return config
 
 
-def _scripts(location: Path) -> ScriptDirectory:
+def _scripts(location: Path) -> Mapping[str, Sequence[str]]:
+    """Each revision of the scripts, with those that it comes after."""
     return _read(location, (location / "versions").stat().st_mtime_ns)
 
 
+_SAID = re.compile(r"^(revision|down_revision)\b[^=\n]*=(.+)$", re.MULTILINE)
+
+
 @lru_cache(4)
-def _read(location: Path, changed: int) -> ScriptDirectory:  # noqa: ARG001  # a folder that changed is read anew
-    """The scripts, which are compiled each time that they are read: a start asks for them five times."""
-    return ScriptDirectory.from_config(configuration(location))
+def _read(location: Path, changed: int) -> Mapping[str, Sequence[str]]:  # noqa: ARG001  # a folder that changed is read anew
+    """As the scripts say it themselves: they need not be run for it."""
+    found: dict[str, Sequence[str]] = {}
+    for file in (location / "versions").glob("*.py"):
+        said = {name: literal_eval(value.strip()) for name, value in _SAID.findall(file.read_text())}
+        if said:
+            below = said["down_revision"]
+            found[said["revision"]] = (below,) if isinstance(below, str) else below or ()
+    return found
+
+
+def _above(location: Path, revision: str) -> set[str]:
+    """The revisions that come after `revision`."""
+    found: set[str] = set()
+    scripts, fresh = _scripts(location), {revision}
+    while fresh:
+        fresh = {name for name, below in scripts.items() if fresh & set(below)} - found
+        found |= fresh
+    return found
+
+
+def _stamps(connection: Connection) -> list[str]:
+    """The revisions that the database says it is at: one, or none where it has no schema."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return []
+    return list(connection.execute(_STAMP).scalars())
 
 
 def _known(connection: Connection, location: Path) -> str | None:
     """The database's revision, if this program knows it and the tables are there."""
-    heads = MigrationContext.configure(connection).get_current_heads()
+    heads = _stamps(connection)
     if not heads:
         return None
     if len(heads) > 1:
@@ -122,14 +167,13 @@ def _known(connection: Connection, location: Path) -> str | None:
             f"The database says that it is at several revisions, {' and '.join(sorted(heads))}: it was changed by hand. "
             "Nothing was changed. Restore a backup, or clear the stamp with Alembic."
         )
-    current = heads[0]
-    scripts = _scripts(location)
-    if current not in {script.revision for script in scripts.walk_revisions()}:
+    (current,) = heads
+    if current not in _scripts(location):
         raise SchemaError(
             f"The database is at revision {current}, which this program does not know: it was written by a newer one. "
             "Nothing was changed. Start the newer program, or restore a backup."
         )
-    if current == scripts.get_current_head():
+    if current == head(location):
         missing = sorted(set(Base.metadata.tables) - set(sa.inspect(connection).get_table_names()))
         if missing:
             raise SchemaError(
@@ -137,16 +181,6 @@ def _known(connection: Connection, location: Path) -> str | None:
                 "changed by hand. Nothing was changed. Restore a backup, or clear the stamp with Alembic."
             )
     return current
-
-
-def _ahead(connection: Connection, location: Path, revision: str) -> bool:
-    """Whether `revision` lies above the database's."""
-    current = MigrationContext.configure(connection).get_current_revision()
-    if revision == "base":
-        return False
-    scripts = _scripts(location)
-    above = {script.revision for script in scripts.walk_revisions(base=current or "base", head="heads")}
-    return current is None or (scripts.get_revision(revision).revision in above and revision != current)
 
 
 @contextmanager
