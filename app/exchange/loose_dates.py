@@ -20,6 +20,7 @@ from calendar import monthrange
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Literal, NoReturn
 
 from app.kit import edtf
@@ -332,18 +333,23 @@ def _otherwise(match: Match) -> NoReturn:
     raise DateHint(f"{match[0]!r} is a period, where one date is needed: mark each end of it")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Row:
-    pattern: re.Pattern[str]
-    """What the whole text has to look like."""
+    looks: str
+    """What the whole text has to look like, as a regular expression."""
     read: Callable[[Match], str]
     """Its EDTF; raises DateHint."""
     why: str
     """Why it is read so, or why it is refused."""
 
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """Made when the first date is read: all of them take 20 ms, and few who start the program read one."""
+        return re.compile(self.looks, re.IGNORECASE | re.DOTALL)
+
 
 def _rows(*rows: tuple[str, Callable[[Match], str], str]) -> tuple[Row, ...]:
-    return tuple(Row(re.compile(pattern, re.IGNORECASE | re.DOTALL), read, why) for pattern, read, why in rows)
+    return tuple(Row(*row) for row in rows)
 
 
 def _tried(rows: tuple[Row, ...], text: str) -> str:

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from app.kit.text import fold
 
@@ -128,30 +128,34 @@ def _is_acronym(text: str) -> bool:
 # --- words -----------------------------------------------------------------------------------------------------------
 
 # Only what has one meaning: "comm." may be a commission or a committee, "fed." a federation or federal.
-_ABBREVIATIONS = tuple(
-    (re.compile(rf"(?<![\w'’.])(?:{pattern})(?!\w)", re.IGNORECASE), word)
-    for pattern, word in (
-        (r"int['’]l\.?|intl\.|int\.", "international"),
-        (r"nat['’]l\.?|natl\.|nat\.", "national"),
-        (r"gov['’]t\.?|govt\.", "government"),
-        (r"orgs?\.|orgn\.", "organization"),
-        (r"econ\.", "economic"),
-        (r"co-?op\.", "co-operation"),
-        (r"dev\.", "development"),
-        (r"univ\.", "university"),
-        (r"inst\.", "institute"),
-        (r"min\.", "ministry"),
-        (r"dep['’]t\.?|dept\.", "department"),
-        (r"ass['’]n\.?|assn\.|assoc\.", "association"),
-        (r"acad\.", "academy"),
-        (r"soc\.", "society"),
-        (r"found\.", "foundation"),
-        (r"ctr\.|cent\.", "centre"),
-        (r"conf\.", "conference"),
-        (r"sci\.", "sciences"),
-        (r"(?<=\s)&(?=\s)", "and"),
-    )
+_ABBREVIATIONS = (
+    (r"int['’]l\.?|intl\.|int\.", "international"),
+    (r"nat['’]l\.?|natl\.|nat\.", "national"),
+    (r"gov['’]t\.?|govt\.", "government"),
+    (r"orgs?\.|orgn\.", "organization"),
+    (r"econ\.", "economic"),
+    (r"co-?op\.", "co-operation"),
+    (r"dev\.", "development"),
+    (r"univ\.", "university"),
+    (r"inst\.", "institute"),
+    (r"min\.", "ministry"),
+    (r"dep['’]t\.?|dept\.", "department"),
+    (r"ass['’]n\.?|assn\.|assoc\.", "association"),
+    (r"acad\.", "academy"),
+    (r"soc\.", "society"),
+    (r"found\.", "foundation"),
+    (r"ctr\.|cent\.", "centre"),
+    (r"conf\.", "conference"),
+    (r"sci\.", "sciences"),
+    (r"(?<=\s)&(?=\s)", "and"),
 )
+
+
+@cache
+def _abbreviations() -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(rf"(?<![\w'’.])(?:{looks})(?!\w)", re.IGNORECASE), word) for looks, word in _ABBREVIATIONS)
+
+
 _DOTTED = re.compile(r"(?<![\w.])(?:[^\W\d_]\.){2,}")
 
 _SPELLINGS = {
@@ -194,7 +198,7 @@ _SHORTENED = re.compile(r"[.'’&]")
 def _expanded(name: str) -> str:
     if not _SHORTENED.search(name):
         return name
-    for pattern, word in _ABBREVIATIONS:
+    for pattern, word in _abbreviations():
         name = pattern.sub(partial(_in_full, word), name)
     return _DOTTED.sub(lambda match: match[0].replace(".", ""), name)
 
