@@ -64,8 +64,8 @@ def served(
     **settings: str,
 ) -> Iterator[tuple[Program, httpx.Client]]:
     """`concord serve` (or another `program` in Python, or that of another `home`) on a port of the loopback (`port`, or a free
-    one), as soon as it answers. What it says goes to `log`. Where its start or its memory is what is looked at, it must be
-    no fork; and where `variables` are given, which modules may look at as they are loaded, it is none."""
+    one), as soon as it answers. What it says goes to `log`. Where its start, its memory or what several workers count is
+    looked at, it must be no fork; and where `variables` are given, which modules may look at as they are loaded, it is none."""
     port = port or free_port()
     command = [*program, "--port", str(port), *arguments]
     given = environment(database_url=url, **({"admin_key": KEY} | settings)) | dict(variables or {})

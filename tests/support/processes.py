@@ -19,11 +19,11 @@ def children(process: int) -> list[int]:
 
 
 def workers(supervisor: int) -> list[int]:
-    """The workers of a server: its children that run this program (another one of Python's tracks what they share)."""
+    """The workers of a server: its children but for the one that tracks what they share."""
     found = []
     for child in children(supervisor):
         with suppress(OSError):  # it has ended meanwhile
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+            if b"resource_tracker" not in Path(f"/proc/{child}/cmdline").read_bytes():
                 found.append(child)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,8 @@ from contextlib import chdir
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol
+
+import uvicorn._subprocess
 
 from app.settings import HOME
 
@@ -91,9 +94,22 @@ def _run(arguments: Sequence[str], variables: dict[str, str], out: Path, errors:
         with path.open("ab") as file:
             os.dup2(file.fileno(), number)
     sys.stdin = os.fdopen(0)  # its number is what uvicorn tells its workers, which have no other
+    _fork_workers()
     option, program, *rest = arguments
     sys.argv = [option, *rest]
     if option == "-m":
         runpy.run_module(program, run_name="__main__", alter_sys=True)
     else:
         exec(program, {"__name__": "__main__"})  # noqa: S102  # written by a test
+
+
+def _fork_workers() -> None:
+    """The workers of a fork are forks of it, where uvicorn would start Python anew for each. They do not inherit what it does
+    when it is told to end."""
+    uvicorn._subprocess.spawn = get_context("fork")  # type: ignore[assignment]
+    os.register_at_fork(after_in_child=_end_when_told)
+
+
+def _end_when_told() -> None:
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sig, signal.SIG_DFL)
