@@ -362,6 +362,8 @@ def _import(options: argparse.Namespace, settings: Settings) -> int:
             )
     except imports.Refused as refused:
         _print_problems(refused.problems)
+        for note in refused.notes:
+            print(note, file=sys.stderr)
         return _refuse(refused.detail)
     _print_problems(report.problems)
     for text in (*report.notes, *(f"line {row.line}: {text}" for row in report.rows for text in row.warnings)):

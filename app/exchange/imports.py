@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice
@@ -47,6 +47,9 @@ class ImportMode(Vocabulary):
 
 MOST_FAULTS = 20
 """Of one row so many faults are told."""
+MOST_TOLD = 10_000
+"""Faults of a whole file, and rows with a warning. A million rows that each lack a field would else be answered with, and hold,
+a gigabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +91,62 @@ class Wish:
 
 
 @dataclass(slots=True)
+class Faults:
+    """What is wrong with the rows of a file: with how many, and the first that is to be said of it."""
+
+    rows: int = 0
+    told: list[Problem] = field(default_factory=list)
+    untold: int = 0
+    _last: int | None = None
+
+    def add(self, problem: Problem) -> None:
+        """One more, of a row that is counted already."""
+        if len(self.told) < MOST_TOLD:
+            self.told.append(problem)
+        else:
+            self.untold += 1
+
+    def add_unread(self, problems: Iterable[Problem]) -> None:
+        """Those of lines that could not be read, line by line."""
+        for problem in problems:
+            self.rows += problem.line != self._last
+            self._last = problem.line
+            self.add(problem)
+
+    @property
+    def in_order(self) -> list[Problem]:
+        return sorted(self.told, key=lambda problem: problem.line)
+
+    @property
+    def note(self) -> tuple[str, ...]:
+        """What is to be said where not all is told."""
+        return (
+            (f"{self.untold} more faults were found and are not told here: mend these first.",) if self.untold else ()
+        )
+
+
+@dataclass(slots=True)
 class Report:
     """What an import did: how many rows were created, changed and left as they were, and how many were refused, with why."""
 
     counts: Counter[str]
     rows: list[Row]
     problems: list[Problem]
+    failed: int
     notes: tuple[str, ...]
 
     def count(self, action: str) -> int:
         return self.counts[action]
 
-    @property
-    def failed(self) -> int:
-        return len({problem.line for problem in self.problems})
-
 
 class Refused(Invalid):
-    """Some rows cannot be taken, so nothing was. `problems` names every one of them."""
+    """So many `rows` cannot be taken, so nothing was. `problems` says why; `notes` what had to be assumed, and whether there
+    is more to say."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        lines = len({problem.line for problem in problems})
-        detail = f"{lines} row{'s' if lines > 1 else ''} cannot be taken, so nothing was imported."
+    def __init__(self, faults: Faults, notes: Sequence[str]) -> None:
+        detail = f"{faults.rows} row{'s' if faults.rows > 1 else ''} cannot be taken, so nothing was imported."
         super().__init__(detail)
-        self.problems = problems
+        self.rows, self.problems, self.notes = faults.rows, faults.in_order, (*notes, *faults.note)
 
 
 Progress = Callable[[int], object]
@@ -131,13 +166,14 @@ def load(
         for resource in order:
             if resource.plural in stage.nouns:
                 intake.store(resource)
-        problems = sorted(intake.problems, key=lambda problem: problem.line)
-        if problems and wish.atomic:
-            raise Refused(problems)
+        faults = intake.faults
+        if faults.rows and wish.atomic:
+            raise Refused(faults, file.notes)
         if intake.counts["created"] + intake.counts["changed"] >= revisions.VERY_MANY:
             tx.count()
         rows = sorted(intake.shown, key=lambda row: row.n)
-        return Report(intake.counts, rows, problems, file.notes)
+        warned = (f"{intake.unshown} more rows have a warning.",) if intake.unshown else ()
+        return Report(intake.counts, rows, faults.in_order, faults.rows, (*file.notes, *faults.note, *warned))
 
 
 def in_order(nouns: Sequence[Resource[Any]]) -> list[Resource[Any]]:
@@ -167,9 +203,10 @@ class _Intake:
 
     def __init__(self, tx: Transaction, wish: Wish, stage: Stage, progress: Progress) -> None:
         self.tx, self.wish, self.stage, self.progress = tx, wish, stage, progress
-        self.problems: list[Problem] = []
+        self.faults = Faults()
         self.counts: Counter[str] = Counter()
         self.shown: list[Row] = []
+        self.unshown = 0  # rows with a warning that are not among them
         self.later: dict[int, list[str]] = defaultdict(
             list
         )  # references (JSON Pointers) that wait for others to be there
@@ -185,7 +222,7 @@ class _Intake:
         """Read the file, and which record each row means: no two mean one."""
         for chunk in _portions(file.rows, CHUNK):
             rows = [each for each in chunk if isinstance(each, Row)]
-            self.problems += [each for each in chunk if isinstance(each, Problem)]
+            self.faults.add_unread(each for each in chunk if isinstance(each, Problem))
             for resource in {row.resource.plural: row.resource for row in rows}.values():
                 self._insist_on_rights(resource)
             for row in rows:
@@ -456,9 +493,11 @@ class _Intake:
     def _done(self, row: Row, action: str) -> None:
         row.action = action
         self.counts[action] += 1
-        if self.wish.every or row.warnings:
+        if self.wish.every or (row.warnings and len(self.shown) < MOST_TOLD):
             row.data, row.values = None, {}
             self.shown.append(row)
+        elif row.warnings:
+            self.unshown += 1
 
     def _look_up(self, resource: Resource[Any], rows: Sequence[Row]) -> None:
         """The records that rows are about."""
@@ -552,9 +591,10 @@ class _Intake:
     def _refuse(self, row: Row, error: RegistryError) -> None:
         """Tell what is wrong with a row, once of each place."""
         row.action = None
+        self.faults.rows += not row.faulty
         for fault in error.faults[:MOST_FAULTS] or (Fault(_code(error), error.detail),):
             if not _told(row, fault.pointer or ""):
-                self.problems.append(self._problem(row, fault, error))
+                self.faults.add(self._problem(row, fault, error))
         row.faulty |= {fault.pointer or "" for fault in error.faults} or {""}
 
     def _problem(self, row: Row, fault: Fault, error: RegistryError) -> Problem:

@@ -116,16 +116,19 @@ def export(database: Database, form: str) -> int:
 
 
 def load(database: Database, form: str, path: Path) -> int:
-    """A file of organizations, in one transaction, as a request with it would be."""
+    """A file of organizations, in one transaction, as a request with it would be: how many were created, or refused."""
     with path.open("rb") as body:
         file = files.table(body, ORGANIZATIONS) if form == "csv" else files.lines(body, NOUNS, ORGANIZATIONS)
-        with resting():
-            report = database.write(lambda tx: imports.load(tx, RESOURCES, file, imports.Wish()), BUILDER)
+        try:
+            with resting():
+                report = database.write(lambda tx: imports.load(tx, RESOURCES, file, imports.Wish()), BUILDER)
+        except imports.Refused as refused:
+            return refused.rows
     return report.count("created")
 
 
 def written(folder: Path, form: str, size: int) -> Path:
-    """A file of the first organizations of the corpus."""
+    """A file of the first organizations of the corpus; in the form `flawed` it is NDJSON, and two fields of each are wrong."""
     path = folder / f"organizations_{size}.{form}"
     several = corpus.organizations(size)
     if form == "csv":
@@ -134,7 +137,8 @@ def written(folder: Path, form: str, size: int) -> Path:
             table.writelines(tables.write(columns, (cells.row(ORGANIZATIONS, each) for each in several), bom=False))
     else:
         with path.open("w") as file:
-            file.writelines(json.dumps(each) + "\n" for each in several)
+            wrong = {"kind": "nonesuch", "founded": "soon"} if form == "flawed" else {}
+            file.writelines(json.dumps(each | wrong) + "\n" for each in several)
     return path
 
 

@@ -79,6 +79,14 @@ def test_rows_go_in_and_out_in_flat_memory_while_others_are_answered(
         database.close()
 
 
+@pytest.mark.proves("R10")
+def test_a_file_of_nothing_but_faults_is_refused_in_flat_memory(server: Server, tmp_path: Path, proof: Proof) -> None:
+    rows, url = proof.rounds(7_000, 300_000), server.fresh("empty")
+    flow = streams.run("import", "flawed", url, str(streams.written(tmp_path, "flawed", rows)))
+    assert flow.rows == rows
+    told(proof, "import of rows that are all wrong", flow, [], 64)
+
+
 def told(proof: Proof, what: str, flow: Flow, seconds: list[float], most: int) -> None:
     """Write down what one of them took."""
     proof.measure(f"{what}: rows a second", round(flow.rate), "/s")

@@ -141,6 +141,35 @@ def test_a_bad_row_keeps_all_out_and_every_one_is_named_with_all_that_is_wrong(c
         assert post(client, lines(*good, *bad), noun="organizations", dry_run=True).status_code == 422
 
 
+def test_of_very_many_faults_the_first_are_told_and_all_bad_rows_are_counted(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "MOST_TOLD", 3)
+    wrong = {"name": "", "kind": "nonesuch"}
+    body = lines(wrong, ILO, wrong) + "{\n" + lines(wrong)
+    refused = post(client, body, noun="organizations")
+    assert refusals(client, refused)[0] == (1, "/name")
+    assert len(refused.json()["errors"]) == 3
+    assert refused.json()["detail"].startswith("4 rows cannot be taken")
+    assert refused.json()["notes"] == ["4 more faults were found and are not told here: mend these first."]
+    taken = post(client, body, noun="organizations", atomic=False)
+    assert counts(taken) == (1, 0, 0, 4)
+    assert (len(taken.json()["errors"]), taken.json()["notes"]) == (3, refused.json()["notes"])
+
+
+def test_of_very_many_rows_with_a_warning_the_first_are_shown(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "MOST_TOLD", 1)
+    assert counts(post(client, lines(ILO), noun="organizations")) == (1, 0, 0, 0)
+    again = lines(*({"name": name, "acronym": "ILO", "kind": "other"} for name in ("One", "Two", "Three")))
+    taken = post(client, again, noun="organizations", dry_run=True)
+    assert [row["line"] for row in taken.json()["rows"]] == [1]
+    assert taken.json()["notes"] == ["2 more rows have a warning."]
+    every = post(client, again, noun="organizations", rows=True, dry_run=True)
+    assert (len(every.json()["rows"]), every.json()["notes"]) == (3, [])
+
+
 def test_a_row_that_refers_to_one_which_is_refused_says_to_which(client: httpx.Client) -> None:
     records = {"slug": "p", "name": "P", "kind": "fund"}, {"slug": "c", "name": "C", "kind": "other", "part_of": "p"}
     answer = post(client, lines(*records), noun="organizations")

@@ -110,15 +110,18 @@ REPORT = openapi.object_of(
             "type": "array", "items": openapi.ref("ProblemError"),
             "description": "With `atomic=false`: why rows were refused.",
         },
-        "notes": {"type": "array", "items": {"type": "string"}, "description": "What had to be assumed of the file."},
+        "notes": {
+            "type": "array", "items": {"type": "string"},
+            "description": "What had to be assumed of the file; how much is not told because there is very much of it.",
+        },
     },
 )  # fmt: skip
 ABOUT = """\
 NDJSON (a record a line; without `noun` the document set that `/v1/export` answers) or, with `noun`, a table as CSV. All rows or
-none: a file with a bad row changes nothing, and every bad row is in `errors` with its line. References may name records that
-come later in the file. In a table they may be names (`UNCTAD`, `World Health Organization (WHO)`), and dates may be written as
-people write them (`since 1999`, `Q3 2018`); what has two readings is refused with a hint. With `dry_run=true` everything runs
-and nothing stays."""
+none: a file with a bad row changes nothing, and every bad row is in `errors` with its line (of more than 10,000 faults the
+first). References may name records that come later in the file. In a table they may be names (`UNCTAD`, `World Health
+Organization (WHO)`), and dates may be written as people write them (`since 1999`, `Q3 2018`); what has two readings is refused
+with a hint. With `dry_run=true` everything runs and nothing stays."""
 EXAMPLES = {
     files.NDJSON: '{"noun": "organizations", "slug": "ifc", "name": "International Finance Corporation", "kind": "other"}\n',
     files.CSV: "slug,name,kind,part_of\nifc-academy,IFC Academy,initiative,International Finance Corporation\n",
@@ -153,7 +156,7 @@ async def import_records(request: Request) -> Response:
             with resting():
                 return await deps.once(request, work, author, dry_run=query.dry_run, share=Share.never)
         except imports.Refused as refused:
-            refused.extra = {"errors": [problem.shown() for problem in refused.problems], "notes": list(file.notes)}
+            refused.extra = {"errors": [problem.shown() for problem in refused.problems], "notes": list(refused.notes)}
             raise
 
 
