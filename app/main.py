@@ -73,6 +73,11 @@ ROOMS = (
     matches, searches, imports, documents, reconciliation, proposals, keys,
 )  # fmt: skip
 """The modules whose routes are no noun's."""
+_BY_TABLE = {resource.table.name: resource for resource in RESOURCES}
+ROUTERS = (
+    *(crud_router(resource, _BY_TABLE) for resource in RESOURCES), *(room.router for room in ROOMS), ops.router
+)  # fmt: skip
+"""All routes, made once: they know nothing of the application that they are in."""
 SCHEMAS: tuple[type[BaseModel], ...] = (
     batches.Batch, batches.BatchQuery, identity.Merger, changes.NamedChangesQuery, AsOfQuery, RecordCitationQuery,
     provenance.DisagreementQuery, provenance.VerificationQuery, agenda.AgendaPageQuery, agenda.AgendaQuery,
@@ -150,15 +155,11 @@ def create_app(
     app.state.notes = Notes(app.state.metrics)
     app.state.verbatim = Verbatim(present=app.state.present, store=app.state.kept, notes=app.state.notes)
     problems.install(app)
-    by_table = {resource.table.name: resource for resource in RESOURCES}
-    routers = [
-        *(crud_router(resource, by_table) for resource in RESOURCES), *(room.router for room in ROOMS), ops.router
-    ]  # fmt: skip
-    for router in routers:
+    for router in ROUTERS:
         app.include_router(router)
     ops.install(app)
     inner = app.build_middleware_stack  # of it the outermost answers crashes
-    app.build_middleware_stack = lambda: _layers(app, Direct(inner(), routers=routers), settings)  # type: ignore[method-assign]
+    app.build_middleware_stack = lambda: _layers(app, Direct(inner(), routers=ROUTERS), settings)  # type: ignore[method-assign]
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
