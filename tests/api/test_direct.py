@@ -113,7 +113,7 @@ async def broken(request: Request) -> Response:
 @pytest.fixture(params=["short", "long"])
 def fragile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FastAPI]:
     """The application with routes that fail, by the short way and by FastAPI's."""
-    monkeypatch.setattr("app.main.ROOMS", [type("Room", (), {"router": failing})])
+    monkeypatch.setattr("app.main.ROUTERS", [failing])
     if request.param == "long":
         monkeypatch.setattr(Direct, "__init__", lambda layer, app, **_: setattr(layer, "_app", app))
         monkeypatch.setattr(Direct, "__call__", lambda layer, *message: layer._app(*message))
