@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import httpx
 import pytest
 
 from tests.cases.refusals import refused
+from tests.support import costs
 from tests.support.wire import Wire
 
 ASSET = "/docs/assets/swagger-ui-bundle.js"
@@ -29,18 +28,16 @@ def test_a59_nothing_beside_the_files_of_the_docs_can_be_read(wire: Wire, path: 
 
 def test_a59_many_ranges_cost_no_more_than_few(wire: Wire) -> None:
     for ranges in ("0-0," * 7_000, ",".join(f"{n}-{n}" for n in range(3_000)), "-" * 30_000, ",".join(["0-"] * 9_000)):
-        began = time.process_time()
-        answer = wire.request("GET", ASSET, headers=[("Range", f"bytes={ranges}")])
+        with costs.within(SECONDS):
+            answer = wire.request("GET", ASSET, headers=[("Range", f"bytes={ranges}")])
         assert answer.status in (200, 206, 400, 416), answer.status
-        assert time.process_time() - began < SECONDS
     assert wire.request("GET", ASSET, headers=[("Range", "bytes=0-9")]).status == 206
 
 
 def test_a59_a_form_of_very_many_fields_is_refused_in_no_time(client: httpx.Client, wire: Wire) -> None:
     body = "&".join(f"a{n}=" for n in range(100_000)).encode()
-    began = time.process_time()
     form = [("Content-Type", "application/x-www-form-urlencoded")]
-    refused(wire.request("POST", "/v1/reconcile", headers=form, body=body), 400, "malformed-request")
-    refused(wire.request("POST", "/v1/organizations", headers=form, body=body), 415, "unsupported-media-type")
-    refused(wire.request("POST", "/v1/reconcile", headers=form, body=body * 2), 413, "body-too-large")
-    assert time.process_time() - began < 3 * SECONDS
+    with costs.within(3 * SECONDS):
+        refused(wire.request("POST", "/v1/reconcile", headers=form, body=body), 400, "malformed-request")
+        refused(wire.request("POST", "/v1/organizations", headers=form, body=body), 415, "unsupported-media-type")
+        refused(wire.request("POST", "/v1/reconcile", headers=form, body=body * 2), 413, "body-too-large")

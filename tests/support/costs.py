@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Iterator
@@ -29,6 +30,19 @@ def cpu(pid: int) -> float:
     """Seconds of a processor that it has used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """The block takes this process less of the processor. The collector of garbage rests: it would look through what thousands
+    of other tests have left, which alone takes a second on a busy machine."""
+    gc.disable()
+    begun = time.process_time()
+    try:
+        yield
+        assert time.process_time() - begun < seconds
+    finally:
+        gc.enable()
 
 
 @dataclass
