@@ -17,13 +17,14 @@ from starlette.types import Scope
 from app.api import conditional, deps, exports, negotiation, openapi
 from app.api.strict import JSON, MERGE_PATCH, StrictRoute, read_object
 from app.kit import bulk, edits, history, records, revisions, views
-from app.kit.db import After, AtOnce, Author, Share, Transaction, Work
+from app.kit.db import Author, Transaction
 from app.kit.errors import Again, Conflict, Invalid, NotFound, PreconditionMissing, Stale
 from app.kit.filters import Format, ListQuery
 from app.kit.records import Expected, Page, Snapshot, Stored
 from app.kit.resource import Resource, Warned
 from app.kit.text import is_slug
 from app.kit.views import RecordQuery
+from app.kit.writer import After, AtOnce, Share, Work
 
 VERSION = Path(pattern=r"^[1-9][0-9]{0,8}$", description="A version of the record.", examples=["1"])
 

@@ -19,9 +19,10 @@ from app.api.strict import JSON, read_query
 from app.auth.policy import Caller
 from app.exchange.exports import Reads
 from app.kit import past, repeats
-from app.kit.db import After, AtOnce, Author, Database, Share, Transaction, Work
+from app.kit.db import Author, Database, Transaction
 from app.kit.errors import Fault, Invalid, Malformed, ReadOnly, RegistryError, Unavailable
 from app.kit.text import clean
+from app.kit.writer import After, AtOnce, Share, Work
 from app.settings import Settings
 
 T = TypeVar("T")

@@ -26,8 +26,10 @@ from app.api.problems import TYPES
 from app.api.strict import StrictRoute
 from app.api.v1 import entry_points
 from app.kit import migrations
-from app.kit.db import Transaction, Work, refusal
+from app.kit.db import Transaction
 from app.kit.errors import NotFound, NotReady, Unavailable
+from app.kit.failures import refusal
+from app.kit.writer import Work
 
 router = APIRouter(route_class=StrictRoute)
 HEALTH = openapi.object_of("Health", "How the process is.", {"status": {"type": "string", "examples": ["alive"]}})

@@ -13,10 +13,11 @@ import msgspec
 
 from app.exchange import cells, linked, tables, workbooks
 from app.kit import past, records
-from app.kit.db import Transaction, Work
+from app.kit.db import Transaction
 from app.kit.filters import ListQuery
 from app.kit.records import Page
 from app.kit.resource import COMMON, Resource
+from app.kit.writer import Work
 
 T = TypeVar("T")
 

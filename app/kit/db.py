@@ -8,36 +8,33 @@ statement can tell is asked without a transaction, whose begin and end would cos
 from __future__ import annotations
 
 import logging
-import queue
 import random
-import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from enum import Enum
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, cast
+from typing import Any, NamedTuple, TypeVar, Unpack, cast
 from uuid import UUID
 
 import sqlalchemy as sa
-from psycopg.pq import TransactionStatus
 from sqlalchemy import exc
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped_column
 
 from app.kit import edtf, lookups
-from app.kit.engines import CACHE, READ_ONLY
-from app.kit.errors import Again, Conflict, Forbidden, Full, Invalid, Unavailable
+from app.kit.engines import CACHE
+from app.kit.errors import Again, Forbidden, Unavailable
+from app.kit.failures import SILENT, is_passing, refusal
 from app.kit.probes import FileProbe, Probe, ReadingProbe, ServerProbe
 from app.kit.replicas import Replica
-from app.kit.sides import AT_COMMIT, Side, Watch
-from app.kit.turns import P, Promise, Queue, Soon, Turns
+from app.kit.sides import Side, Watch
+from app.kit.turns import P, Queue, Soon, Turns
 from app.kit.vocabularies import Vocabulary
+from app.kit.writer import After, DryRun, Manner, Task, Work, Writer
 
 T = TypeVar("T")
 log = logging.getLogger("concord")
@@ -230,15 +227,6 @@ class Author:
     proposer: str | None = None
 
 
-class Share(Enum):
-    """How a write shares a commit with others that wait."""
-
-    closely = "numbered with them as well: it asks for records as they are, not for their history, their words or their number"
-    freely = "with them"
-    apart = "in a savepoint of its own: it may well fail after it has written something"
-    never = "not at all: it takes so long that nobody should begin again for it, nor it for them"
-
-
 class Pending(NamedTuple):
     """A write that is not numbered yet: the table of the record, its revision without `seq`, and the texts by which it is
     found from then on (None: as before)."""
@@ -356,39 +344,11 @@ _SEQUENCE = sa.select(table_of(Clock).c.seq)
 _SEQUENCE_SQL = str(_SEQUENCE)  # most readings ask it, and half of what it costs would be to find this text again
 NUMBER = _SEQUENCE.scalar_subquery().label("registry_sequence")
 """The sequence as a column of what a statement reads, in the same state: see `Transaction.saw`."""
-Work = Callable[[Transaction], T]
-After = Callable[[Transaction, Sequence[T]], Sequence[T]]
-"""What is asked when works are stored, in a state that has them, before their results are handed out: it makes new ones."""
-AtOnce = Callable[[Sequence[Transaction], Sequence[Work[T]]], Sequence[T | None]]
-"""Does works of one kind at once, each in the name of its own transaction, all of which are one to the database. What they made
-has its number by then. None of a work that is refused: nothing of it is there, and done by itself it will say why."""
-Begun = Callable[[Transaction], object]
-"""Is told of each transaction in which a work is tried. The last is the one that counts."""
-
-
-class Manner(TypedDict, total=False):
-    """How a work is done. What `after` asks holds nobody up; where it fails, what was written is stored all the same, and the
-    result is that of the work. `at_once` does several of these works, where they share so `closely`."""
-
-    dry_run: bool
-    share: Share
-    after: After[Any] | None
-    at_once: AtOnce[Any] | None
-    begun: Begun
-
-
-_RETRIED_STATES = frozenset({"40001", "40P01", "55P03"})  # serialization failure, deadlock, lock not available
 ATTEMPTS = 6
 WAITING = 500
 """Units of work that may wait for their turn: what eight connections do in about half a second."""
 PATIENCE, WRITERS_PATIENCE = 2.7, 5.0
 """Seconds after which who waits is sent away: from the queue for a connection, and from that of SQLite's one writer."""
-SILENT = "The database does not answer at the moment. Nothing was changed by this request."
-NO_WRITES = "The database takes no writes at the moment. Nothing was changed by this request."
-NO_ROOM = "The disk of the database is full. Nothing was changed by this request."
-UNCERTAIN = "The database failed while storing. Read the record before you send this again."
-
-
 NOBODY = Author("nobody")
 
 
@@ -402,13 +362,6 @@ class Load(NamedTuple):
     in_use: int
     limit: int
     waiting: int
-
-
-class DryRun(Exception):
-    """Carries a result out of a transaction that must leave nothing behind."""
-
-    def __init__(self, result: Any) -> None:
-        self.result = result
 
 
 class Database:
@@ -449,6 +402,10 @@ class Database:
             return [self.primary]
         return [self.primary, self.replica] if self.replica.away or self.replica.late else [self.replica, self.primary]
 
+    def transaction(self, connection: Connection, author: Author = NOBODY) -> Transaction:
+        """One of a write, at this moment."""
+        return Transaction(connection, self.clock(), author)
+
     # -- synchronous --
     def read(self, work: Work[T], *, primary: bool = False, at_least: int = 0, alone: bool = False) -> T:
         """Run `work` on a snapshot. `alone`: it will probably ask a single statement. Raises Unavailable when the database does
@@ -480,7 +437,7 @@ class Database:
     def _write_once(self, work: Work[T], author: Author, *, dry_run: bool) -> T:
         try:
             with self.primary.writing() as connection:
-                return self.run(Transaction(connection, self.clock(), author), work, dry_run=dry_run)
+                return self.run(self.transaction(connection, author), work, dry_run=dry_run)
         except DryRun as rehearsal:
             return rehearsal.result  # type: ignore[no-any-return]
 
@@ -524,20 +481,20 @@ class Database:
     def submit_write(self, work: Work[T], author: Author, **manner: Unpack[Manner]) -> Future[T]:
         """Raises Unavailable at once where too many wait already."""
         asked: Future[T] = Future()
-        return self._submit(_Task(work, author, asked, **manner), asked)
+        return self._submit(Task(work, author, asked, **manner), asked)
 
     def ask_write(self, work: Work[T], author: Author, **manner: Unpack[Manner]) -> Soon[T]:
         """The same for a coroutine, which awaits it."""
         asked: Soon[T] = Soon()
-        return self._submit(_Task(work, author, asked, **manner), asked)
+        return self._submit(Task(work, author, asked, **manner), asked)
 
-    def _submit(self, task: _Task, promise: P) -> P:
+    def _submit(self, task: Task, promise: P) -> P:
         if not self._writer.takes(task):
             return self.submit_task(task, promise)
         self._writer.submit(task)
         return promise
 
-    def submit_task(self, task: _Task, promise: P) -> P:
+    def submit_task(self, task: Task, promise: P) -> P:
         """What the task does, in a transaction of its own on another thread. (PostgreSQL; SQLite has one writer.)"""
 
         def run() -> Any:
@@ -607,385 +564,3 @@ class Database:
             probe.close()
         for side in self._sides():
             side.engine.dispose()
-
-
-def is_passing(error: Exception) -> bool:
-    """Whether the same work may succeed a moment later. A unique violation counts: seen from a new transaction, the
-    other's row is there, and the rule that foresees it says so in better words than the constraint could."""
-    if isinstance(error, Again | exc.IntegrityError):
-        return True
-    if isinstance(error, exc.DBAPIError):
-        state = getattr(error.orig, "sqlstate", None)
-        return (
-            state in _RETRIED_STATES
-            or is_busy(error)
-            or (error.connection_invalidated and not is_lost_in_commit(error))
-        )
-    return False
-
-
-def is_busy(error: exc.DBAPIError) -> bool:
-    return "database is locked" in str(error.orig) or "database table is locked" in str(error.orig)
-
-
-def is_ours(error: Exception) -> bool:
-    """Whether SQLite could not make sense of a statement: a fault of this program or of the schema, which waiting will
-    not mend. (SQLITE_ERROR; psycopg has a class of its own for these.)"""
-    return _sqlite_code(error) == sqlite3.SQLITE_ERROR
-
-
-def is_full(error: exc.DBAPIError) -> bool:
-    """Whether there is no room for what was to be stored."""
-    return getattr(error.orig, "sqlstate", None) == _DISK_FULL or _sqlite_code(error) in _NO_ROOM
-
-
-_DISK_FULL = "53100"
-_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)  # the file or its log, and the index of the log
-
-
-def _sqlite_code(error: Exception) -> int:
-    return getattr(getattr(error, "orig", None), "sqlite_errorcode", sqlite3.SQLITE_OK)
-
-
-def is_lost_in_commit(error: Exception) -> bool:
-    """Whether the line went dead at a COMMIT: it may have reached the server, and to repeat it could write twice."""
-    return isinstance(error, exc.DBAPIError) and error.connection_invalidated and _is_at_commit(error)
-
-
-def _is_at_commit(error: Exception) -> bool:
-    return AT_COMMIT in getattr(error, "__notes__", ())
-
-
-def _is_uncertain(error: exc.DBAPIError) -> bool:
-    """Whether a COMMIT failed that may have been stored all the same: the line was lost on the way, or SQLite has written
-    its log and could not make the disk confirm it. The next write goes over that place of the log; but who opens the file
-    after a crash would find the transaction there, complete."""
-    failed = error.connection_invalidated or _sqlite_code(error) & 0xFF == sqlite3.SQLITE_IOERR
-    return _is_at_commit(error) and failed
-
-
-def refusal(error: Exception, *, reading: bool = False) -> Exception:
-    """The registry's own word for a database error that stayed."""
-    if isinstance(error, exc.IntegrityError):
-        return Conflict("The record contradicts another one that was written at the same time.")
-    if isinstance(error, exc.DataError):
-        return Invalid("A value is not one that the database can hold.")
-    if isinstance(error, exc.DBAPIError) and is_full(error):  # a reading only wanted to sort
-        return Unavailable(SILENT) if reading else Full(NO_ROOM)
-    if isinstance(error, exc.DBAPIError) and _is_uncertain(error):
-        return Unavailable(UNCERTAIN)
-    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
-        return Unavailable(NO_WRITES if getattr(error.orig, "sqlstate", None) == READ_ONLY else SILENT)
-    if isinstance(error, Again | exc.TimeoutError | exc.OperationalError | exc.InterfaceError) and not is_ours(error):
-        return Unavailable(SILENT)
-    return error
-
-
-# --- writes that share a transaction ----------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Task:
-    """A work that waits for its turn, and what belongs to it."""
-
-    work: Work[Any]
-    author: Author
-    promise: Promise[Any]
-    dry_run: bool = False
-    share: Share = Share.freely
-    after: After[Any] | None = None
-    at_once: AtOnce[Any] | None = None
-    begun: Begun = lambda _: None
-
-    def __call__(self, tx: Transaction) -> Any:
-        self.begun(tx)
-        return self.work(tx)
-
-    @property
-    def closely(self) -> bool:
-        """Whether what it writes is numbered together with what others do."""
-        return self.share is Share.closely and not self.dry_run
-
-
-class _Together:
-    """Works that are sealed together: one number of the clock, one statement a table for all of them."""
-
-    def __init__(self, database: Database, connection: Connection) -> None:
-        self._database = database
-        self._whole = Transaction(connection, database.clock(), NOBODY)
-        self._parts: list[tuple[Transaction, int]] = []  # each with how many writes there were when it was done
-
-    def add(self, tx: Transaction) -> None:
-        """Let the writes of a work that is done be sealed with the others'."""
-        self._whole.pending += tx.pending
-        self._parts.append((tx, len(self._whole.pending)))
-
-    def seal(self) -> None:
-        """Seal what there is, and tell each work its last number. Raises _RolledBack: it is as if none had been done."""
-        if not self._parts:
-            return
-        count = len(self._whole.pending)
-        try:
-            self._database.seal(self._whole)
-        except Exception as error:
-            raise _RolledBack from error
-        if (last := self._whole.number) is not None:
-            for tx, until in self._parts:
-                tx.number = last - count + until
-        self._parts.clear()
-
-
-class _RolledBack(Exception):
-    """The whole transaction is undone, or nothing but that can be done with it; not the savepoint alone."""
-
-
-ALONE = object()
-"""Instead of a result: this task is done again, in a transaction of its own."""
-
-
-class _Spoilt(Exception):
-    """A task has failed, and what it wrote before is in the transaction that it shares with others."""
-
-
-def changes(tx: Transaction) -> int:
-    """What has been written in this transaction so far, as a number that grows with it. SQLite counts rows, those of virtual
-    tables included. (Not what changes a schema or only counts: no unit of work that is refused does so.)"""
-    if tx.connection.dialect.name == "sqlite":
-        return int(cast(Any, tx.connection.connection.dbapi_connection).total_changes)
-    return tx.writes
-
-
-def is_open(connection: Connection) -> bool:
-    """Whether more can be done in the transaction. When the disk is full or fails SQLite rolls all of it back by itself; a
-    savepoint that came after would begin another one, and what was answered before would be lost. PostgreSQL does nothing
-    more in one in which a statement has failed, or on a line that is lost."""
-    if connection.invalidated:
-        return False
-    session = cast(Any, connection.connection.dbapi_connection)
-    if connection.dialect.name == "sqlite":
-        return bool(session.in_transaction)
-    return session.info.transaction_status == TransactionStatus.INTRANS  # type: ignore[no-any-return]
-
-
-class Writer:
-    """The one thread of a process on which writes share a transaction: all of them on SQLite, on PostgreSQL those that may
-    share its number as well (`Share.closely`).
-
-    SQLite lets one writer in at a time and is unfair about who is next, so a queue decides. On both, writes that wait together
-    share one commit (one fsync), and all that each would say to the database at its begin and its end. One that fails takes no
-    other with it: most have written nothing by then; where one has, they all begin again, each in a savepoint of its own (from
-    the first that would cost everybody a third: at each SQLite's index of search writes out what it holds), on PostgreSQL in a
-    transaction of its own. So they do should the commit fail; nobody is answered before it. On PostgreSQL that is on another
-    thread, and so does who would have to wait for what another transaction holds: nobody else waits for it for long.
-    """
-
-    MOST = 64
-    TENDING = 10_000
-
-    def __init__(self, database: Database, waiting: Queue) -> None:
-        self._database = database
-        self._side = database.primary
-        self._queue = waiting
-        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._closed = False
-        self._lock = threading.Lock()
-
-    @property
-    def waiting(self) -> int:
-        """Writes that nobody has begun."""
-        return self._tasks.qsize()
-
-    def takes(self, task: _Task) -> bool:
-        """Whether it is one of its own."""
-        return task.closely or not self._side.postgresql
-
-    def submit(self, task: _Task) -> None:
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("the database is closed")
-            self._queue.enter(task.promise)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="concord-writer", daemon=True)
-                self._thread.start()
-            self._tasks.put(task)
-
-    def close(self) -> None:
-        """Finish what waits, then stop."""
-        with self._lock:
-            self._closed = True
-            self._tasks.put(None)
-        self._queue.close()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        written = 0
-        while True:
-            tasks, last = self._waiting()
-            tasks = [task for task in tasks if self._queue.leave(task.promise)]
-            self._perform(tasks)
-            written += len(tasks)
-            if written >= self.TENDING:
-                self._database.tend()
-                written = 0
-            if last:
-                return
-
-    def _perform(self, tasks: list[_Task]) -> None:
-        several = [task for task in tasks if task.share is not Share.never]
-        single = [task for task in tasks if task.share is Share.never]
-        if len(several) == 1 and not self._side.postgresql:
-            several, single = [], [*several, *single]
-        try:
-            if several:
-                self._together(several)
-            for task in single:
-                self._alone(task)
-        except BaseException as error:  # whatever it was: nobody may wait for ever, and the next write must be taken
-            log.exception("the writer stumbled")
-            for task in tasks:
-                if not task.promise.done():
-                    task.promise.set_exception(error)
-
-    def _waiting(self) -> tuple[list[_Task], bool]:
-        """All tasks that wait now (at least one, at most MOST), and whether the end has been called."""
-        tasks: list[_Task] = []
-        item = self._tasks.get()
-        while item is not None:
-            tasks.append(item)
-            if len(tasks) == self.MOST:
-                return tasks, False
-            try:
-                item = self._tasks.get_nowait()
-            except queue.Empty:
-                return tasks, False
-        return tasks, True
-
-    def _alone(self, task: _Task) -> None:
-        with _delivering(task):
-            if self._side.postgresql:
-                self._database.submit_task(task, Future()).add_done_callback(partial(_pass_on, task))
-            else:
-                self._hand_out([(task, self._database.write(task, task.author, dry_run=task.dry_run))])
-
-    def _together(self, tasks: list[_Task], *, apart: bool = False) -> None:
-        try:
-            outcomes = self._outcomes(tasks, apart=apart)
-        except _Spoilt:
-            if not self._side.postgresql:
-                self._together(tasks, apart=True)
-                return
-            outcomes = [(task, ALONE) for task in tasks]  # in savepoints each might wait for its half second
-        except (exc.DBAPIError, exc.TimeoutError, _RolledBack) as error:
-            if is_lost_in_commit(error):  # perhaps it is there: nobody writes it twice
-                for task in tasks:
-                    task.promise.set_exception(refusal(error))
-                return
-            outcomes = [(task, ALONE) for task in tasks]  # nobody's work is there
-        self._hand_out([outcome for outcome in outcomes if outcome[1] is not ALONE])
-        for task, result in outcomes:
-            if result is ALONE:
-                self._alone(task)
-
-    def _outcomes(self, tasks: list[_Task], *, apart: bool) -> list[tuple[_Task, Any]]:
-        """What came of each of them, committed."""
-        if self._side.away:
-            return [(task, ALONE) for task in tasks]
-        with self._side.writing(shared=True) as connection:
-            together = _Together(self._database, connection)
-            one = partial(self._outcome, connection, together, apart=apart)
-            groups, others = ([], tasks) if apart else _groups(tasks)
-            outcomes = [(task, one(task)) for task in others if task.closely]
-            for group in groups:
-                together.seal()  # what was done before has numbers before
-                outcomes += self._at_once(connection, group)
-            outcomes += [(task, one(task)) for task in others if not task.closely]
-            together.seal()
-        return outcomes
-
-    def _at_once(self, connection: Connection, group: list[_Task]) -> list[tuple[_Task, Any]]:
-        """What the tasks return, or ALONE, as in `_outcome`."""
-        transactions = [Transaction(connection, self._database.clock(), task.author) for task in group]
-        for task, tx in zip(group, transactions, strict=True):
-            task.begun(tx)
-        try:
-            results = cast(AtOnce[Any], group[0].at_once)(transactions, [task.work for task in group])
-        except Exception as error:  # whatever it was: each by itself will say it
-            raise (_Spoilt if is_open(connection) else _RolledBack) from error
-        return [(task, ALONE if result is None else result) for task, result in zip(group, results, strict=True)]
-
-    def _hand_out(self, written: Sequence[tuple[_Task, Any]]) -> None:
-        """Give each of these tasks its result; where more is to be asked, all at once, while the next write goes on."""
-        asking: dict[After[Any], list[tuple[_Task, Any]]] = {}
-        for task, result in written:
-            if task.after is None:
-                task.promise.set_result(result)
-            else:
-                asking.setdefault(task.after, []).append((task, result))
-        for after, several in asking.items():
-            asked = self._database.submit_after(after, [result for _, result in several])
-            asked.add_done_callback(partial(_tell, several))
-
-    def _outcome(self, connection: Connection, together: _Together, task: _Task, *, apart: bool) -> Any:
-        """What the task returns, or ALONE: it fails, and its own transaction will tell passing from lasting, and answer."""
-        if not task.closely:
-            together.seal()  # this one may ask what the others have written
-        tx = Transaction(connection, self._database.clock(), task.author)
-        before, apart = changes(tx), apart or task.dry_run or task.share is Share.apart
-        try:
-            result = self._work(tx, task, together, apart=apart)
-        except BaseException:
-            result = ALONE
-        if not is_open(connection):
-            raise _RolledBack
-        if result is ALONE and not apart and changes(tx) != before:
-            raise _Spoilt
-        return result
-
-    def _work(self, tx: Transaction, task: _Task, together: _Together, *, apart: bool) -> Any:
-        """What the task returns. `apart`: in a savepoint, so that nothing stays of it if it fails."""
-        try:
-            with tx.connection.begin_nested() if apart else nullcontext():
-                if not task.closely:
-                    return self._database.run(tx, task, dry_run=task.dry_run)
-                result = task(tx)
-        except DryRun as rehearsal:
-            return rehearsal.result
-        together.add(tx)
-        return result
-
-
-SEVERAL = 5
-"""From so many works of a kind on they are done at once: of fewer each costs less by itself."""
-
-
-def _groups(tasks: Sequence[_Task]) -> tuple[list[list[_Task]], list[_Task]]:
-    """Tasks that are done at once, and the others."""
-    alike: dict[AtOnce[Any] | None, list[_Task]] = {}
-    for task in tasks:
-        alike.setdefault(task.at_once if task.closely else None, []).append(task)
-    others = alike.pop(None, [])
-    others += [task for group in alike.values() if len(group) < SEVERAL for task in group]
-    return [group for group in alike.values() if len(group) >= SEVERAL], others
-
-
-def _tell(written: Sequence[tuple[_Task, Any]], asked: Future[Sequence[Any]]) -> None:
-    """Hand out what was made of these results; or the results, where nobody had time for that."""
-    results = [result for _, result in written] if asked.exception() else asked.result()
-    for (task, _), result in zip(written, results, strict=True):
-        task.promise.set_result(result)
-
-
-def _pass_on(task: _Task, done: Future[Any]) -> None:
-    """Hand out what came of a task elsewhere."""
-    with _delivering(task):
-        task.promise.set_result(done.result())
-
-
-@contextmanager
-def _delivering(task: _Task) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        task.promise.set_exception(error)

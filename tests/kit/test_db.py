@@ -23,10 +23,11 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from app.api.v1.organizations import RESOURCE as ORGANIZATIONS
-from app.kit import bulk, db, engines, records, revisions
-from app.kit.db import ATTEMPTS, Author, Base, Database, Key, Share, Transaction, UtcDateTime, table_of, vocabulary
+from app.kit import bulk, db, engines, failures, records, revisions, writer
+from app.kit.db import ATTEMPTS, Author, Base, Database, Key, Transaction, UtcDateTime, table_of, vocabulary
 from app.kit.errors import Again, Conflict, Forbidden, NotFound, Unavailable
 from app.kit.revisions import Action
+from app.kit.writer import Share
 from app.registry.organizations import Organization, OrganizationName
 from tests.conftest import TESTER, Server
 from tests.support import waiting
@@ -922,7 +923,7 @@ def test_a_group_whose_session_ends_in_its_commit_is_not_written_again_and_all_a
         futures = [database.submit_write(work, TESTER, share=Share.closely, begun=begun.append) for work in works]
     errors = [future.exception(LONG) for future in futures]
     assert all(isinstance(error, Unavailable) for error in errors)
-    assert {str(error) for error in errors} == {db.UNCERTAIN}
+    assert {str(error) for error in errors} == {failures.UNCERTAIN}
     assert len(begun) == 5
     assert names(database) == {"First"}
 
@@ -1025,15 +1026,15 @@ def submit_all(database: Database, works: Sequence[Work], at_once: Any, **more: 
 
 def test_works_of_one_kind_are_done_at_once_each_in_its_own_name_and_with_its_own_number(database: Database) -> None:
     at_once, begun = Creations(), list[Transaction]()
-    works = [Creation(f"Body {n}") for n in range(db.SEVERAL)]
+    works = [Creation(f"Body {n}") for n in range(writer.SEVERAL)]
     futures = submit_all(database, works, at_once, begun=begun.append)
-    assert [future.result(LONG) for future in futures] == [f"body-{n}" for n in range(db.SEVERAL)]
-    assert at_once.groups == [[f"Body {n}" for n in range(db.SEVERAL)]]
+    assert [future.result(LONG) for future in futures] == [f"body-{n}" for n in range(writer.SEVERAL)]
+    assert at_once.groups == [[f"Body {n}" for n in range(writer.SEVERAL)]]
     assert sum(work.singly for work in works) == 0
     r = revisions.TABLE.c
     stored = database.read(lambda tx: tx.execute(sa.select(r.slug, r.author, r.seq).where(r.seq > 1)).all())
-    assert sorted(map(tuple, stored)) == [(f"body-{n}", f"author {n}", n + 2) for n in range(db.SEVERAL)]
-    assert [tx.number for tx in begun] == [n + 2 for n in range(db.SEVERAL)]
+    assert sorted(map(tuple, stored)) == [(f"body-{n}", f"author {n}", n + 2) for n in range(writer.SEVERAL)]
+    assert [tx.number for tx in begun] == [n + 2 for n in range(writer.SEVERAL)]
 
 
 def test_who_is_refused_among_them_is_told_why_and_costs_no_other_its_place(database: Database) -> None:
@@ -1136,7 +1137,7 @@ def test_the_writer_survives_whatever_its_upkeep_runs_into(
         if statement == "ANALYZE":
             raise sqlite3.DatabaseError("database disk image is malformed")
 
-    monkeypatch.setattr(db.Writer, "TENDING", 1)
+    monkeypatch.setattr(writer.Writer, "TENDING", 1)
     for n in range(3):
         assert database.submit_write(organization(f"Body {n}"), TESTER).result(LONG) == f"body-{n}"
     database.close()

@@ -15,10 +15,11 @@ import sqlalchemy as sa
 
 from app.api.v1 import RESOURCES
 from app.kit import backfill, past, records, views
-from app.kit.db import PAST, Database, Transaction, Work
+from app.kit.db import PAST, Database, Transaction
 from app.kit.errors import Gone, Invalid, NotFound, RegistryError
 from app.kit.resource import Resource
 from app.kit.revisions import TABLE, Action
+from app.kit.writer import Work
 from tests.conftest import TESTER, Server, Ticking
 
 Json = dict[str, Any]

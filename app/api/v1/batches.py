@@ -13,12 +13,13 @@ from app.api import conditional, deps, openapi
 from app.api.strict import JSON, StrictRoute, read_object
 from app.api.v1 import RESOURCES
 from app.kit import edits, records
-from app.kit.db import Share, Transaction
+from app.kit.db import Transaction
 from app.kit.errors import Fault, Invalid, RegistryError
 from app.kit.fields import Flag, Key, Part
 from app.kit.records import Expected, Stored
 from app.kit.resource import Resource
 from app.kit.vocabularies import Vocabulary
+from app.kit.writer import Share
 
 router = APIRouter(prefix="/v1", tags=["registry"], route_class=StrictRoute)
 _NOUNS: dict[str, Resource[Any]] = {resource.plural: resource for resource in RESOURCES}

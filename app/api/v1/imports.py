@@ -19,11 +19,12 @@ from app.exchange import files, imports
 from app.exchange.imports import File, ImportMode, Report, Wish
 from app.exchange.loose_dates import First
 from app.kit.collector import resting
-from app.kit.db import Share, Transaction
+from app.kit.db import Transaction
 from app.kit.errors import Invalid
 from app.kit.fields import Flag, Word
 from app.kit.resource import Resource
 from app.kit.vocabularies import Vocabulary
+from app.kit.writer import Share
 
 router = APIRouter(prefix="/v1", tags=["registry"], route_class=StrictRoute)
 NOUNS = {resource.plural: resource for resource in RESOURCES}

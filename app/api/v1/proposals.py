@@ -17,9 +17,10 @@ from app.api.v1 import RESOURCES
 from app.api.v1.changes import NounName
 from app.api.v1.citations import Place
 from app.kit import paging, records, revisions
-from app.kit.db import Transaction, Work
+from app.kit.db import Transaction
 from app.kit.errors import Invalid
 from app.kit.fields import CommaSeparated, Digits, Distinct, Key, Note, Part, Pointer
+from app.kit.writer import Work
 from app.registry import proposals
 from app.registry.citations import Support
 from app.registry.proposals import ProposalStatus, Wanted
