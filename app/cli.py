@@ -31,7 +31,6 @@ from app.exchange.imports import File, ImportMode, Problem, Wish
 from app.kit import backfill, backups, migrations, records
 from app.kit.collector import resting
 from app.kit.db import Author, Database, Transaction
-from app.kit.engines import make_engine
 from app.kit.errors import RegistryError
 from app.kit.fields import AsOfQuery, Moment
 from app.kit.resource import Resource
@@ -175,17 +174,15 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
 def _prepare(options: argparse.Namespace, settings: Settings) -> None:
     """Bring schema, seed and the first key to where this program has them, or see that they can be served."""
-    if options.no_migrate or settings.read_only:
-        engine = make_engine(settings.database_url, pool_size=1)
-        migrations.verify(engine, MIGRATIONS)
-        engine.dispose()
-    else:
+    as_it_is = options.no_migrate or settings.read_only
+    if not as_it_is:
         _migrate(options, settings)
-    if not options.no_seed and not settings.read_only:
-        options.document = None
-        _seed(options, settings)
-    if not settings.read_only:
-        _give_first_key(settings)
+    with _registry(settings, verified=not as_it_is) as database:
+        if settings.read_only:
+            return
+        if not options.no_seed:
+            _load_seed(database)
+        _give_first_key(database, settings)
 
 
 @contextmanager
@@ -206,11 +203,12 @@ def _migrate(_: argparse.Namespace, settings: Settings) -> int:
 
 
 @contextmanager
-def _registry(settings: Settings) -> Iterator[Database]:
-    """The registry, at the newest revision of its schema."""
+def _registry(settings: Settings, *, verified: bool = False) -> Iterator[Database]:
+    """The registry, at the newest revision of its schema (which is looked at, unless it was `verified` a moment ago)."""
     database = records.open_database(settings.database_url, pool_size=1)
     try:
-        migrations.verify(database.engine, MIGRATIONS)
+        if not verified:
+            migrations.verify(database.engine, MIGRATIONS)
         yield database
     finally:
         database.close()
@@ -259,25 +257,28 @@ def _complete(connection: Connection) -> None:
 
 
 def _seed(options: argparse.Namespace, settings: Settings) -> int:
-    lines = documents.read_folder(SEED, RESOURCES)
-    if options.document is not None:
-        lines = documents.with_text(lines, passages.read(options.document.read_bytes()))
     with _registry(settings) as database:
-        report = database.write(lambda tx: documents.load(tx, lines), documents.SEEDER)
+        _load_seed(database, options.document)
+    return 0
+
+
+def _load_seed(database: Database, document: Path | None = None) -> None:
+    lines = documents.read_folder(SEED, RESOURCES)
+    if document is not None:
+        lines = documents.with_text(lines, passages.read(document.read_bytes()))
+    report = database.write(lambda tx: documents.load(tx, lines), documents.SEEDER)
     print(
         f"Seed: {report.created} created, {report.changed} changed, {report.unchanged} unchanged, {len(report.kept)} kept."
     )
     for kept in report.kept:
         print(f"  kept {kept}")
-    return 0
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 
-def _give_first_key(settings: Settings) -> None:
-    with _registry(settings) as database:
-        made = database.write(lambda tx: keys.first(tx, settings.admin_key or None), OPERATOR)
+def _give_first_key(database: Database, settings: Settings) -> None:
+    made = database.write(lambda tx: keys.first(tx, settings.admin_key or None), OPERATOR)
     if made is not None and not settings.admin_key:
         print(f"The key of the first admin, shown this once: {made.secret}", flush=True)  # also where it is no terminal
 

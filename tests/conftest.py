@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     folder = Path(tempfile.mkdtemp(prefix="concord-tests-", dir=MEMORY))
     folder.chmod(0o711)  # as root PostgreSQL runs as another user
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # After all that others remove there.
+    Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=-200)
     os.environ["TMPDIR"], tempfile.tempdir = str(folder), None
 
 
