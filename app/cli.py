@@ -174,10 +174,10 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
 def _prepare(options: argparse.Namespace, settings: Settings) -> None:
     """Bring schema, seed and the first key to where this program has them, or see that they can be served."""
-    as_it_is = options.no_migrate or settings.read_only
-    if not as_it_is:
+    migrates = not (options.no_migrate or settings.read_only)
+    if migrates:
         _migrate(options, settings)
-    with _registry(settings, verified=not as_it_is) as database:
+    with _registry(settings, verified=migrates) as database:
         if settings.read_only:
             return
         if not options.no_seed:
