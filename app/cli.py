@@ -253,6 +253,7 @@ def _complete(connection: Connection) -> None:
     made = backfill.complete(tx, RESOURCES)
     if made:
         print(f"{made} past states were made of the history.")
+    backfill.outline(tx, RESOURCES)
     backfill.reindex(tx, RESOURCES)
 
 

@@ -1,5 +1,5 @@
-"""What a new release keeps of every write, made for what was written before it: past rows out of the revisions, and the
-index of search out of the records."""
+"""What a new release keeps of every write, made for what was written before it: past rows out of the revisions, and out of the
+records the index of search and what their shapes tell."""
 
 from __future__ import annotations
 
@@ -48,6 +48,22 @@ def reindex(tx: Transaction, resources: Iterable[Resource[Any]]) -> int:
             search.store(tx, entries)
             made, last = made + len(rows), rows[-1].id
     revisions.touch(tx)
+    return made
+
+
+def outline(tx: Transaction, resources: Iterable[Resource[Any]]) -> int:
+    """Let the shape of each record tell which of its fields hold something; how many did not. A record that somebody writes at
+    this moment is left as it is: nobody waits for it, and who reads it looks into its document."""
+    made = 0
+    for resource in resources:
+        c, outlines, last = resource.table.c, resource.outlines, UUID(int=0)
+        plain = sa.select(c.id, c.document).where(c.shape == outlines.plain).order_by(c.id).limit(BATCH)
+        plain = plain.with_for_update(skip_locked=True)
+        telling = sa.update(resource.table).where(c.id == sa.bindparam("record", type_=c.id.type))
+        while rows := tx.execute(plain.where(c.id > last)).all():
+            shapes = [(row.id, outlines.of(msgspec.json.decode(row.document))) for row in rows]
+            tx.execute(telling, [{"record": identifier, "shape": shape} for identifier, shape in shapes])
+            made, last = made + len(rows), rows[-1].id
     return made
 
 
@@ -115,7 +131,7 @@ def _row(resource: Resource[Any], row: Any, data: BaseModel, targets: Targets) -
     document = records.snapshot(resource, row)
     moments = {name: datetime.fromisoformat(document[name]) for name in ("created_at", "updated_at")}
     return resource.plan.row(data, targets) | {
-        "id": row.record_id, "slug": row.slug, "version": row.version, **moments, "claim": None, "shape": resource.shape,
+        "id": row.record_id, "slug": row.slug, "version": row.version, **moments, "claim": None,
         "withdrawn_at": row.at if row.action is Action.withdrawn else None, "since": row.seq, "until": row.until,
-        "document": msgspec.json.encode(document).decode(),
+        "shape": resource.outlines.of(document), "document": msgspec.json.encode(document).decode(),
     }  # fmt: skip

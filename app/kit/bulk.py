@@ -227,7 +227,7 @@ def _ready(tx: Transaction, resource: Resource[Any], draft: Draft, targets: Targ
     meta = {"id": str(draft.id), "slug": draft.slug, "version": 1, "created_at": tx.now, "updated_at": tx.now}
     row |= {
         "id": draft.id, "slug": draft.slug, "version": 1, "created_at": tx.now, "updated_at": tx.now,
-        "withdrawn_at": None, "shape": resource.shape, "document": msgspec.json.encode(meta | shown).decode(),
+        "withdrawn_at": None, "shape": resource.outlines.of(shown), "document": msgspec.json.encode(meta | shown).decode(),
     }  # fmt: skip
     items = {
         child.name: list(child.rows(draft.id, given, targets, draft.data))

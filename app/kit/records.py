@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from itertools import islice, starmap
+from itertools import islice, repeat
 from operator import attrgetter, itemgetter
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
@@ -114,7 +114,8 @@ def browse(tx: Transaction, resource: Resource[Any], query: filters.ListQuery) -
     table = resource.table
     where = filters.narrowing(query, table, tx.today)
     order, context = _order(resource, query), _context(resource, query)
-    statement = _list(resource.shown, order.column, query.withdrawn)
+    shown = resource.standing if query.withdrawn is filters.Withdrawn.no else resource.shown
+    statement = _list(shown, order.column, query.withdrawn)
     after = paging.decode(query.cursor, context, order.column) if query.cursor is not None else None
     rows, more = paging.page(tx, statement, order, limit=query.limit, after=after, where=where)
     if rows:
@@ -123,7 +124,7 @@ def browse(tx: Transaction, resource: Resource[Any], query: filters.ListQuery) -
         _insist_on_references(tx, query)
     return Page(
         items=list(bodies(tx, resource, rows)),
-        next=paging.encode(paging.Position(rows[-1].sort_key, UUID(str(rows[-1].id))), context) if more else None,
+        next=paging.encode(paging.Position(rows[-1].sort_key, _id_of(rows[-1])), context) if more else None,
         total=_total(tx, table, query) if query.count else None,
     )
 
@@ -147,36 +148,58 @@ def bodies(
     """The JSON of each row: its stored document, its computed fields behind it. `new`: they were made a moment ago."""
     if not rows:
         return
-    computed = [_computing(tx, part, rows, new=new) for part in resource.computed]
-    for shape, document, withdrawn_at in _columns(rows, "shape", "document", "withdrawn_at"):
-        extra: Snapshot = {}
-        for fields in computed:
-            extra.update(next(fields))
-        if withdrawn_at is not None:
-            extra["withdrawn_at"] = withdrawn_at
-        body = _in_shape(resource, shape, document)
-        yield body[:-1] + b"," + msgspec.json.encode(extra)[1:] if extra else body
+    ending, parts = resource.ending, [_told(tx, part, rows, new=new) for part in resource.computed]
+    shapes, documents = _column(rows, "shape"), _column(rows, "document")
+    withdrawn = _column(rows, "withdrawn_at") if hasattr(rows[0], "withdrawn_at") else repeat(None)
+    hanging = zip(*parts, strict=True) if parts else repeat(())
+    for shape, document, withdrawn_at, told in zip(shapes, documents, withdrawn, hanging, strict=False):
+        end = ending(shape) if withdrawn_at is None and not any(told) else None
+        if end is not None:
+            yield f"{document[:-1]}{end}".encode()
+        else:
+            yield _body(resource, shape, document, told, withdrawn_at)
 
 
-def _computing(tx: Transaction, part: Computed, rows: Sequence[Any], *, new: bool) -> Iterator[Mapping[str, Any]]:
-    """The computed fields of each of these rows."""
-    if isinstance(part, Brought):
-        if new:  # nothing hangs on it yet
-            return (part.show(shape, document, None) for shape, document in _columns(rows, "shape", "document"))
-        if hasattr(rows[0], part.name):
-            return starmap(part.show, _columns(rows, "shape", "document", part.name))
-        part = part.asked
-    found = part(tx, rows)
-    return (found.get(row.id, {}) for row in rows)
+def _body(resource: Resource[Any], shape: str, document: str, told: Sequence[Any], withdrawn_at: Any) -> bytes:
+    """The JSON of a record on which something hangs, which is withdrawn, or whose shape does not tell what it holds."""
+    outline, body = resource.outlines.read(shape), _in_shape(resource, shape, document)
+    stated = resource.outlines.stated(body) if outline.stated is None else outline.stated
+    extra: Snapshot = {}
+    for part, each in zip(resource.computed, told, strict=True):
+        extra |= part.show(stated, each) if isinstance(part, Brought) else each
+    if withdrawn_at is not None:
+        extra["withdrawn_at"] = withdrawn_at
+    return body[:-1] + b"," + msgspec.json.encode(extra)[1:] if extra else body
 
 
-def _columns(rows: Sequence[Any], *names: str) -> Iterator[tuple[Any, ...]]:
-    """These columns of each row. (To ask a row of SQLAlchemy for a name takes longer than to ask it for a place, and a page
+def _told(tx: Transaction, part: Computed, rows: Sequence[Any], *, new: bool) -> Iterable[Any]:
+    """Of each of these rows what hangs on it, or the fields that this part computes."""
+    if not isinstance(part, Brought):
+        found = part(tx, rows)
+        return [found.get(row.id, {}) for row in rows]
+    if new:  # nothing hangs on it yet
+        return [None] * len(rows)
+    if hasattr(rows[0], part.name):
+        return _column(rows, part.name)
+    told = part.asked(tx, [row.id for row in rows])
+    return [told.get(row.id) for row in rows]
+
+
+def _column(rows: Sequence[Any], name: str) -> Iterable[Any]:
+    """This column of each row. (To ask a row of SQLAlchemy for a name takes longer than to ask it for a place, and a page
     would ask three hundred times.)"""
-    first = rows[0]
-    if isinstance(first, sa.Row):
-        return map(itemgetter(*map(first._fields.index, names)), rows)
-    return map(attrgetter(*names), rows)
+    fields = getattr(rows[0], "_fields", None)
+    return map(attrgetter(name) if fields is None else itemgetter(fields.index(name)), rows)
+
+
+class _Named(msgspec.Struct, gc=False):
+    """What is read of a document that nobody has to read: whose it is."""
+
+    id: UUID
+
+
+def _id_of(row: Any) -> UUID:
+    return msgspec.json.decode(row.document, type=_Named).id
 
 
 def locate(tx: Transaction, resource: Resource[Any], key: str, *, to_write: bool = False) -> sa.Row[Any]:
@@ -219,7 +242,7 @@ def gone(tx: Transaction, resource: Resource[Any], row: sa.Row[Any]) -> Gone:
 def snapshot(resource: Resource[Any], row: Any) -> Snapshot:
     """The record in `row` as a dictionary: common fields, then its own."""
     document: Snapshot = msgspec.json.decode(row.document)
-    return document if row.shape == resource.shape else _complete(resource, document)
+    return document if resource.outlines.read(row.shape).is_todays else _complete(resource, document)
 
 
 def own(resource: Resource[Any], document: Mapping[str, Any]) -> Snapshot:
@@ -242,7 +265,7 @@ def _complete(resource: Resource[Any], document: Snapshot) -> Snapshot:
 
 def _in_shape(resource: Resource[Any], shape: str, document: str) -> bytes:
     """A document as it was stored, in today's shape."""
-    if shape == resource.shape:
+    if resource.outlines.read(shape).is_todays:
         return document.encode()
     return msgspec.json.encode(_complete(resource, msgspec.json.decode(document)))
 
@@ -391,8 +414,9 @@ def withdraw(
         raise gone(tx, resource, row)
     check(tx, row, expected)
     meta = {"version": row.version + 1, "updated_at": tx.now}
-    document = msgspec.json.encode(snapshot(resource, row) | meta).decode()
-    values = {**meta, "withdrawn_at": tx.now, "claim": None, "shape": resource.shape, "document": document}
+    left = snapshot(resource, row) | meta
+    shape, document = resource.outlines.of(left), msgspec.json.encode(left).decode()
+    values = {**meta, "withdrawn_at": tx.now, "claim": None, "shape": shape, "document": document}
     # First the row, then the question: a writer that refers to it meanwhile waits for this lock, or is waited for.
     _update(tx, resource, row, values | _moved(resource, moved_to))
     for child in resource.plan.children:
@@ -404,7 +428,7 @@ def withdraw(
             f"{row.slug} is still in use by {len(users)} record{'s' if len(users) > 1 else ''}.",
             used_by=[{"noun": noun, "slug": slug} for noun, slug in users],
         )
-    written = Written(resource.table, row.id, row.slug, row.version + 1, resource.shape, document)
+    written = Written(resource.table, row.id, row.slug, row.version + 1, shape, document)
     revisions.note(tx, written, Action.withdrawn, (), texts=())
     return Stored(row.id, row.slug, row.version + 1, document.encode(), written=True)
 
@@ -696,12 +720,12 @@ def _store(tx: Transaction, weighed: Weighed) -> Stored:
     resource, meta, before, identifier = weighed.resource, weighed.meta, weighed.before, weighed.id
     if weighed.action is Action.changed and not weighed.changed and before is not None:
         return _stored(tx, resource, before)
-    document = msgspec.json.encode(meta | weighed.shown).decode()
+    shape, document = resource.outlines.of(weighed.plain), msgspec.json.encode(meta | weighed.shown).decode()
     row = weighed.row | {
         "version": meta["version"],
         "updated_at": tx.now,
         "withdrawn_at": None,
-        "shape": resource.shape,
+        "shape": shape,
         "document": document,
         **_moved(resource, None),
     }
@@ -714,11 +738,11 @@ def _store(tx: Transaction, weighed: Weighed) -> Stored:
             tx.execute(sa.delete(child.table).where(child.table.c[child.parent] == identifier))
         if rows:
             tx.execute(_inserting(child.table), rows)
-    written = Written(resource.table, identifier, meta["slug"], meta["version"], resource.shape, document)
+    written = Written(resource.table, identifier, meta["slug"], meta["version"], shape, document)
     texts = list(resource.texts(weighed.plain))
     as_before = weighed.action is Action.changed and texts == list(resource.texts(weighed.old))
     revisions.note(tx, written, weighed.action, weighed.changed, None if as_before else texts)
-    stands = _Row(identifier, meta["slug"], meta["version"], resource.shape, document)
+    stands = _Row(identifier, meta["slug"], meta["version"], shape, document)
     return _stored(tx, resource, stands, written=True, new=before is None)
 
 

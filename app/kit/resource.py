@@ -6,16 +6,16 @@ field) stops the program there, not a request later.
 
 from __future__ import annotations
 
-import hashlib
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union
 from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -23,6 +23,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapper
 
 from app.kit import edtf
 from app.kit.db import NUMBER, Record, Transaction, UtcDateTime, table_of
+from app.kit.outlines import Outlines
 from app.kit.search import Texts
 from app.kit.text import fold
 
@@ -332,17 +333,19 @@ class Proposal(NamedTuple, Generic[In]):
 Rule = Callable[[Transaction, Proposal[Any]], None]
 Asked = Callable[[Transaction, Sequence[Any]], Mapping[UUID, Mapping[str, Any]]]
 """For a page of rows (with their id, shape and document), by id, some fields that no column holds."""
+Told = Callable[[Transaction, Sequence[UUID]], Mapping[UUID, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Brought:
     """The same, without a statement of its own: `column` is what the one that reads rows of a noun's table brings along, under
-    its name, and `show` makes the fields of a document (of a shape) and that. `asked` is for rows that were read without it."""
+    its name (None where nothing hangs on the record), and `show` makes the fields, of the names of those that hold something
+    and of that. `asked` tells it, by id, for rows that were read without it."""
 
     name: str
     column: Callable[[sa.Table], sa.ColumnElement[Any]]
-    show: Callable[[str, str, Any], Mapping[str, Any]]
-    asked: Asked
+    show: Callable[[tuple[str, ...], Any], Mapping[str, Any]]
+    asked: Told
 
 
 Computed = Asked | Brought
@@ -384,16 +387,15 @@ class Resource(Generic[In]):
     reserved: frozenset[str] = frozenset()
     plan: Plan = field(init=False)
     table: sa.Table = field(init=False)
-    shape: str = field(init=False)
+    outlines: Outlines = field(init=False)
     claims: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         plan = draw(self.write, sa.inspect(self.model), skip=frozenset({"slug"}))
-        names = ",".join(planned.name for planned in plan.fields)
         for name, value in (
             ("plan", plan),
             ("table", table_of(self.model)),
-            ("shape", hashlib.sha256(names.encode()).hexdigest()[:8]),
+            ("outlines", Outlines([planned.name for planned in plan.fields])),
             ("claims", getattr(self.model, "__claims__", ())),
         ):
             object.__setattr__(self, name, value)
@@ -435,11 +437,30 @@ class Resource(Generic[In]):
 
     @cached_property
     def shown(self) -> tuple[sa.ColumnElement[Any], ...]:
-        """The columns of which `records.bodies` makes what is shown of a record. Where nothing more is asked by it, the id is
-        as the driver has it: to make a UUID of it costs more than to read the row."""
+        """The columns of which `records.bodies` makes what is shown of a record."""
+        return (*self.standing, self.table.c.withdrawn_at)
+
+    @cached_property
+    def standing(self) -> tuple[sa.ColumnElement[Any], ...]:
+        """The same of records of which none is withdrawn. Where nothing more is asked by it, there is no id: to make a UUID of
+        it costs more than to read the row, and it stands in the document."""
         c = self.table.c
-        identifier = sa.type_coerce(c.id, sa.String).label("id") if self.in_one else c.id
-        return (identifier, c.shape, c.document, c.withdrawn_at, *self.brought)
+        return (*(() if self.in_one else (c.id,)), c.shape, c.document, *self.brought)
+
+    @cached_property
+    def ending(self) -> Callable[[str], str | None]:
+        """What ends the text of a record on which nothing hangs, in place of the last sign of its document, by the document's
+        shape; None where that takes more than the shape."""
+        return lru_cache(4096)(self._ending)
+
+    def _ending(self, shape: str) -> str | None:
+        outline = self.outlines.read(shape)
+        if not outline.is_todays or outline.stated is None or not self.in_one:
+            return None
+        shown: dict[str, Any] = {}
+        for part in self.computed:
+            shown |= typing.cast(Brought, part).show(outline.stated, None)
+        return "," + msgspec.json.encode(shown)[1:].decode() if shown else "}"
 
     @cached_property
     def in_one(self) -> bool:

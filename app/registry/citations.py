@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import sqlalchemy as sa
-from msgspec.structs import astuple
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import gathered
@@ -18,7 +16,7 @@ from app.kit.among import among
 from app.kit.db import FILTERED, Base, Record, Transaction, reference, table_of, vocabulary
 from app.kit.errors import Fault, Invalid
 from app.kit.filters import Asked, Where, named
-from app.kit.resource import COMMON, Brought, Computed, Proposal
+from app.kit.resource import Brought, Computed, Proposal
 from app.kit.search import Rank, texts_of
 from app.kit.vocabularies import Vocabulary
 from app.registry.collaboration_types import CollaborationType
@@ -135,63 +133,28 @@ def evidence_of(noun: CitedNoun) -> Computed:
         ours = (CITATION.target_noun == noun, CITATION.target_record_id == table.c.id, *_COUNTING)
         return found.join(source, source.c.id == CITATION.source_id).where(*ours).correlate(table).scalar_subquery()
 
-    def show(shape: str, document: str, told: str | None) -> Mapping[str, Any]:
-        return {"evidence": _evidence(_stated(shape, document), gathered.read(told))}
+    def show(stated: tuple[str, ...], told: str | None) -> Mapping[str, Any]:
+        return {"evidence": _evidence(stated, gathered.read(told))}
 
     @cache
     def of_records() -> sa.Select[Any]:
         table = table_of(CITED[noun])
         return sa.select(table.c.id, column(table).label("cited")).where(among(table.c.id))
 
-    def asked(tx: Transaction, rows: Sequence[Any]) -> Mapping[UUID, Mapping[str, Any]]:
-        told = {row.id: row.cited for row in tx.rows(of_records(), {"ids": [row.id for row in rows]})}
-        return {row.id: show(row.shape, row.document, told.get(row.id)) for row in rows}
+    def asked(tx: Transaction, ids: Sequence[UUID]) -> Mapping[UUID, str | None]:
+        return {row.id: row.cited for row in tx.rows(of_records(), {"ids": ids})}
 
     return Brought("cited", column, show, asked)
 
 
-def _stated(shape: str, document: str) -> tuple[str, ...]:
-    """The fields of a document that hold something which could be cited for. It is read as a structure of just these, which
-    takes half the time of a dictionary of all."""
-    reader = _READERS.get(shape)
-    if reader is None:
-        names = [name for name in msgspec.json.decode(document) if name not in COMMON]
-        _READERS[shape] = reader = msgspec.json.Decoder(
-            msgspec.defstruct("Fields", [(name, Any, None) for name in names], gc=False)
-        )
-    fields = reader.decode(document)
-    # Nothing stated is null, or empty; 0 and false are statements.
-    values = zip(fields.__struct_fields__, astuple(fields), strict=True)
-    return tuple([name for name, value in values if value or value == 0])
-
-
-_READERS: dict[str, msgspec.json.Decoder[msgspec.Struct]] = {}
-"""What reads the documents of a shape: those that have the same fields."""
-
-
-def _evidence(stated: tuple[str, ...], citations: Sequence[Sequence[Any]]) -> msgspec.Raw | dict[str, Any]:
-    if not citations:
-        return _uncited(stated)
-    fields, sources, read = zip(*citations, strict=True)
+def _evidence(stated: tuple[str, ...], citations: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    fields, sources, read = zip(*citations, strict=True) if citations else ((), (), ())
     return {
         "cited_fields": sorted(set(fields)),
-        "citable_fields": _citable(stated),
+        "citable_fields": [f"/{name}" for name in stated],
         "sources": sorted(set(sources)),
         "oldest_retrieved": min((_moment(each) for each in read if each is not None), default=None),
     }
-
-
-@lru_cache(4096)
-def _uncited(stated: tuple[str, ...]) -> msgspec.Raw:
-    """The evidence of a record with these fields, for which nothing is cited. There are few such sets, and many records."""
-    citable = _citable(stated)
-    return msgspec.Raw(
-        msgspec.json.encode({"cited_fields": [], "citable_fields": citable, "sources": [], "oldest_retrieved": None})
-    )
-
-
-def _citable(stated: Iterable[str]) -> list[str]:
-    return [f"/{name}" for name in stated]
 
 
 def _moment(text: str) -> datetime:
