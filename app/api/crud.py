@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -215,8 +216,16 @@ def next_page(request: Request, position: str | int | None, parameter: str = "cu
     """The address of the page at `position`: this one's, with that in `parameter`; None where there is none."""
     if position is None:
         return None
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name != parameter]
-    return f"{request.url.path}?{urlencode([*kept, (parameter, position)], safe=',:/')}"
+    asked: bytes = request.scope["query_string"]
+    if _PLAIN.fullmatch(asked):  # as most are: it would be written as it was read
+        kept = [piece for piece in asked.decode().split("&") if piece and not piece.startswith(f"{parameter}=")]
+        return f"{request.scope['path']}?{'&'.join([*kept, f'{parameter}={position}'])}"
+    parts = [(name, value) for name, value in request.query_params.multi_items() if name != parameter]
+    return f"{request.scope['path']}?{urlencode([*parts, (parameter, position)], safe=',:/')}"
+
+
+_PLAIN = re.compile(rb"([a-z_]+=[A-Za-z0-9_.~,:/-]*(&|$))*", re.ASCII)
+"""Parameters in which no sign stands for another."""
 
 
 def _list_tag(tx: Transaction, resource: Resource[Any]) -> str:

@@ -390,7 +390,7 @@ class Database:
         self.engine = self.primary.engine
         self.clock = clock
         self.seal = seal
-        self._turns = Turns(pool_size, Queue(waiting, patience or PATIENCE))
+        self._turns = Turns(pool_size, Queue(waiting, patience or PATIENCE), rest=self._rest)
         turn = PATIENCE if self.primary.postgresql else WRITERS_PATIENCE
         self._writer = Writer(self, Queue(waiting, patience or turn))
         self._probes: list[Probe] = []
@@ -410,6 +410,17 @@ class Database:
     def read(self, work: Work[T], *, primary: bool = False, at_least: int = 0, alone: bool = False) -> T:
         """Run `work` on a snapshot. `alone`: it will probably ask a single statement. Raises Unavailable when the database does
         not answer."""
+        try:
+            return self._read(work, primary=primary, at_least=at_least, alone=alone)
+        finally:
+            self._rest()
+
+    def _rest(self) -> None:
+        for side in self._sides():
+            side.rest()
+
+    def _read(self, work: Work[T], *, primary: bool = False, at_least: int = 0, alone: bool = False) -> T:
+        """The same on a thread that rests by itself."""
         *others, last = self._sides(primary=primary)
         for side in others:
             with suppress(Unavailable):
@@ -424,7 +435,7 @@ class Database:
 
     def _read_once(self, side: Side, work: Work[T], at_least: int, alone: bool) -> T:  # noqa: FBT001
         if alone and (self.replica is None or not at_least):
-            with suppress(Several), side.reading(alone=True) as connection:
+            with suppress(Several), side.asking() as connection:
                 return work(Transaction(connection, self.clock(), NOBODY, snapshot=True, left=1))
         with side.reading() as connection:
             tx = Transaction(connection, self.clock(), NOBODY, snapshot=True)
@@ -470,13 +481,13 @@ class Database:
     def submit_read(self, work: Work[T], *, primary: bool = False, at_least: int = 0, alone: bool = False) -> Future[T]:
         """Raises Unavailable at once where too many wait already."""
         return self._turns.submit(
-            partial(self.read, work, primary=primary, at_least=at_least, alone=alone), Future[T]()
+            partial(self._read, work, primary=primary, at_least=at_least, alone=alone), Future[T]()
         )
 
     def ask(self, work: Work[T], *, primary: bool = False, at_least: int = 0, alone: bool = False) -> Soon[T]:
         """The same for a coroutine, which awaits it."""
         asked: Soon[T] = Soon()  # not Soon[T](), which asks typing
-        return self._turns.submit(partial(self.read, work, primary=primary, at_least=at_least, alone=alone), asked)
+        return self._turns.submit(partial(self._read, work, primary=primary, at_least=at_least, alone=alone), asked)
 
     def submit_write(self, work: Work[T], author: Author, **manner: Unpack[Manner]) -> Future[T]:
         """Raises Unavailable at once where too many wait already."""

@@ -6,12 +6,11 @@ out that it knows it, costs more than SQLite's answer; to look at its conditions
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql.cache_key import CacheKey
 
 Clauses = Sequence[sa.ColumnElement[bool]]
 
@@ -21,8 +20,8 @@ def where(statement: sa.Select[Any], clauses: Clauses) -> tuple[sa.Select[Any], 
     something else each time."""
     if not clauses:
         return statement, {}
-    known = [clause._generate_cache_key() for clause in clauses]  # what SQLAlchemy finds its own SQL by
-    keys = [key for key in known if key is not None]
+    known = [_known(clause) for clause in clauses]
+    keys = [each for each in known if each is not None]
     if len(keys) < len(known):
         return None
     condition = _Condition(clauses, keys)
@@ -30,15 +29,29 @@ def where(statement: sa.Select[Any], clauses: Clauses) -> tuple[sa.Select[Any], 
     return made, dict(zip(names, condition.values, strict=True))
 
 
+Known = tuple[Hashable, Sequence[sa.BindParameter[Any]]]
+"""What a condition has in common with those that differ from it in their values alone, and where its own values are."""
+
+
+def _known(clause: sa.ColumnElement[bool]) -> Known | None:
+    """None for a condition that may mean something else each time."""
+    if type(clause) is sa.BinaryExpression and isinstance(clause.left, sa.Column):  # most are: a column and a value
+        right = clause.right
+        if type(right) is sa.BindParameter and not (right.expanding or clause.modifiers):
+            return (clause.left, clause.operator, right.type), (right,)
+    key = clause._generate_cache_key()  # what SQLAlchemy finds its own SQL by
+    return None if key is None else (key.key, key.bindparams)
+
+
 class _Condition:
     """Conditions, which are equal to others that differ from them in their values alone."""
 
     __slots__ = ("_key", "binds", "clauses")
 
-    def __init__(self, clauses: Clauses, keys: Sequence[CacheKey]) -> None:
+    def __init__(self, clauses: Clauses, keys: Sequence[Known]) -> None:
         self.clauses = clauses
-        self.binds = [bind for key in keys for bind in key.bindparams]
-        self._key = tuple([key.key for key in keys])
+        self.binds = [bind for _, binds in keys for bind in binds]
+        self._key = tuple([key for key, _ in keys])
 
     @property
     def values(self) -> list[Any]:

@@ -47,21 +47,50 @@ class Side:
         self._sharing = self.engine.execution_options(**{"for": "share"})
         self._lines: dict[int, tuple[Any, float]] = {}  # the sessions that are used now, and since when
         self._lock = threading.Lock()
+        self._own = threading.local()  # the connection that a thread keeps from one single statement to the next
         self._quiet_until = 0.0
         self.looks: tuple[Callable[[], None], ...] = (self.look,)
 
     @contextmanager
-    def reading(self, *, alone: bool = False) -> Iterator[Connection]:
-        """A connection whose transaction sees one state. `alone`: for a single statement, which does so without one."""
-        with (self._asking if alone else self._reading).connect() as connection, self._on_the_line(connection):
-            if not alone:
-                connection.begin()  # here and now: look-ups are not what SQLAlchemy would begin one for
-            info = connection.info  # a connection that broke has none any more
-            info[UNTIL] = time.monotonic() + READ_SECONDS
-            try:
+    def reading(self) -> Iterator[Connection]:
+        """A connection whose transaction sees one state."""
+        self.rest()
+        with self._reading.connect() as connection, self._on_the_line(connection):
+            connection.begin()  # here and now: look-ups are not what SQLAlchemy would begin one for
+            with self._limited(connection):
                 yield connection
-            finally:
-                info.pop(UNTIL, None)
+
+    @contextmanager
+    def asking(self) -> Iterator[Connection]:
+        """A connection for a single statement, which sees one state by itself. The thread keeps it for the next one, until it
+        rests: to borrow one and give it back takes as long as SQLite's answer."""
+        connection: Connection | None = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._own.connection = self._asking.connect()
+        try:
+            with self._on_the_line(connection), self._limited(connection):
+                yield connection
+        except BaseException:  # whatever it was, the next one begins anew
+            self.rest()
+            raise
+
+    def rest(self) -> None:
+        """Give back the connection that this thread has kept."""
+        connection: Connection | None = self._own.__dict__.pop("connection", None)
+        if connection is not None:
+            with suppress(exc.DBAPIError):  # it may be gone
+                connection.close()
+
+    @contextmanager
+    def _limited(self, connection: Connection) -> Iterator[None]:
+        """A reading takes no longer than it may, and leaves nothing open."""
+        info = connection.info  # a connection that broke has none any more
+        info[UNTIL] = time.monotonic() + READ_SECONDS
+        try:
+            yield
+        finally:
+            info.pop(UNTIL, None)
+            if connection.in_transaction():
                 with suppress(exc.DBAPIError):  # what was read is read
                     connection.rollback()
 
@@ -70,6 +99,7 @@ class Side:
         """A connection in a transaction that writes; committed at the end. `shared`: by several writes, none of which may wait
         for long."""
         engine = self._sharing if shared else self._writing
+        self.rest()
         with engine.connect() as connection, self._on_the_line(connection):
             is_done = False
             try:

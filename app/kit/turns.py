@@ -131,11 +131,12 @@ class Queue:
 
 
 class Turns:
-    """Threads that run what is submitted, `size` at once."""
+    """Threads that run what is submitted, `size` at once. Each calls `rest` when nothing more is there for it to do."""
 
-    def __init__(self, size: int, queue: Queue) -> None:
+    def __init__(self, size: int, queue: Queue, *, rest: Callable[[], object] = lambda: None) -> None:
         self._size = size
         self._queue = queue
+        self._rest = rest
         self._work: SimpleQueue[tuple[Callable[[], Any], Promise[Any]] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._running = 0
@@ -163,6 +164,9 @@ class Turns:
         while (task := self._work.get()) is not None:
             self._run(*task)
             del task  # nothing of it is kept while the next is waited for
+            if self._work.empty():
+                self._rest()
+        self._rest()
 
     def _run(self, run: Callable[[], T], promise: Promise[T]) -> None:
         with self._lock:

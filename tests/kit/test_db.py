@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
@@ -791,6 +791,70 @@ def test_writes_that_are_sealed_together_advance_the_clock_once_and_each_is_told
     stored = sa.select(revisions.TABLE.c.slug, revisions.TABLE.c.seq)
     numbered = {row.slug: row.seq for row in database.read(lambda tx: tx.execute(stored).all())}
     assert [tx.number for tx in told] == [numbered[slug] for slug in slugs] == [2, 3, 4, 5, 6]
+
+
+# --- single statements -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def narrow(server: Server) -> Iterator[Database]:
+    """With one thread that reads."""
+    with closing(records.open_database(server.fresh("empty"), pool_size=1)) as opened:
+        yield opened
+
+
+def in_a_row(database: Database, *works: tuple[Callable[[Transaction], Any], bool]) -> list[Future[Any]]:
+    """Several readings, each submitted before the first has begun; true: of a single statement."""
+    gate = threading.Event()
+    first = database.submit_read(lambda tx: gate.wait(LONG))
+    futures = [database.submit_read(work, alone=alone) for work, alone in works]
+    gate.set()
+    first.result(LONG)
+    return futures
+
+
+def line(tx: Transaction) -> tuple[int, int]:
+    """Which connection it is, and how many are in use."""
+    tx.sequence()
+    return id(tx.connection), cast(sa.QueuePool, tx.connection.engine.pool).checkedout()
+
+
+def broken(tx: Transaction) -> None:
+    raise ZeroDivisionError
+
+
+def test_single_statements_in_a_row_share_a_connection_which_no_other_reading_has_to_do_without(
+    narrow: Database,
+) -> None:
+    kept = [future.result(LONG) for future in in_a_row(narrow, (line, True), (line, True), (line, True))]
+    assert len(set(kept)) == 1
+    mixed = [future.result(LONG) for future in in_a_row(narrow, (line, True), (line, False), (line, True))]
+    assert [used for _, used in mixed] == [1, 1, 1]
+    until(lambda: narrow.load().in_use == 0)
+    assert narrow.read(line, alone=True)[1] == 1
+    assert narrow.load().in_use == 0
+
+
+def test_after_a_reading_that_failed_no_connection_is_kept(narrow: Database) -> None:
+    failed, after = in_a_row(narrow, (broken, True), (line, True))
+    with pytest.raises(ZeroDivisionError):
+        failed.result(LONG)
+    assert after.result(LONG)[1] == 1
+    until(lambda: narrow.load().in_use == 0)
+
+
+def test_a_connection_that_is_kept_shows_what_was_written_meanwhile(narrow: Database) -> None:
+    written = threading.Event()
+
+    def later(tx: Transaction) -> int:
+        written.wait(LONG)
+        return tx.sequence()
+
+    before, after = in_a_row(narrow, (Transaction.sequence, True), (later, True))
+    assert before.result(LONG) == 0
+    narrow.write(organization("Meanwhile"), TESTER)
+    written.set()
+    assert after.result(LONG) == 1
 
 
 @on_sqlite

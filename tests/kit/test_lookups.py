@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
+from sqlalchemy.engine import Connection
 
 from app.kit import lookups
 from app.kit.db import NOBODY, Clock, Database, Several, Transaction, table_of
@@ -31,9 +33,19 @@ OF_CITATIONS = (
 )
 
 
+@contextmanager
+def alone(database: Database) -> Iterator[Connection]:
+    """A connection for a single statement, which this thread does not keep."""
+    try:
+        with database.primary.asking() as connection:
+            yield connection
+    finally:
+        database.primary.rest()
+
+
 def _both(database: Database, statement: sa.Select[Any], **values: Any) -> tuple[Sequence[Any], Sequence[Any]]:
     direct = database.read(lambda tx: tx.rows(statement, values), alone=True)
-    with database.primary.reading(alone=True) as connection:
+    with alone(database) as connection:
         return direct, connection.execute(statement, values).all()
 
 
@@ -74,13 +86,13 @@ def test_a_second_question_begins_a_transaction(seeded: Database) -> None:
 
     assert seeded.read(twice, alone=True) == ["ilo", "oecd"]
     assert len(asked) == 2
-    with seeded.primary.reading(alone=True) as connection, pytest.raises(Several):
+    with alone(seeded) as connection, pytest.raises(Several):
         twice(Transaction(connection, seeded.clock(), NOBODY, snapshot=True, left=1))
 
 
 def test_an_error_is_the_one_that_sqlalchemy_tells_and_the_connection_goes_on(seeded: Database) -> None:
     none = sa.select(sa.Table("no_such_table", sa.MetaData(), sa.Column("id", sa.Integer)))
-    with seeded.primary.reading(alone=True) as connection:
+    with alone(seeded) as connection:
         with pytest.raises(exc.DBAPIError) as usual:
             connection.execute(none)
         connection.rollback()

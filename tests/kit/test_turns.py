@@ -94,6 +94,18 @@ def test_who_has_left_is_not_worked_for(gate: Gate) -> None:
     assert ran == []
 
 
+def test_a_thread_rests_when_nothing_is_there_for_it_to_do_and_at_the_end(gate: Gate) -> None:
+    done: list[str] = []
+    with closing(Turns(1, Queue(3, patience=LONG), rest=lambda: done.append("rested"))) as turns:
+        turns.submit(gate, Future[Any]())
+        futures = [turns.submit(partial(done.append, text), Future[Any]()) for text in "ab"]
+        gate.open()
+        for future in futures:
+            future.result(LONG)
+        until(lambda: done == ["a", "b", "rested"])
+    assert done == ["a", "b", "rested", "rested"]
+
+
 def test_the_end_finishes_what_waits(gate: Gate) -> None:
     turns = Turns(1, Queue(3, patience=0.1))
     futures: list[Future[Any]] = []
