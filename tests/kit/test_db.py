@@ -806,7 +806,7 @@ def narrow(server: Server) -> Iterator[Database]:
 def in_a_row(database: Database, *works: tuple[Callable[[Transaction], Any], bool]) -> list[Future[Any]]:
     """Several readings, each submitted before the first has begun; true: of a single statement."""
     gate = threading.Event()
-    first = database.submit_read(lambda tx: gate.wait(LONG))
+    first = database.submit_read(lambda _: gate.wait(LONG))
     futures = [database.submit_read(work, alone=alone) for work, alone in works]
     gate.set()
     first.result(LONG)
