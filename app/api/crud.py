@@ -176,13 +176,13 @@ async def browse_list(
     if chosen is not Format.json:
         return await exports.export_list(request, resource, query, chosen, of)
 
-    def work(tx: Transaction) -> tuple[Page | None, list[Any], dict[str, Any], str]:
+    def work(tx: Transaction) -> tuple[Page | None, Any, dict[str, Any], str]:
         if of is not None:
             records.fetch(tx, *of)
         if asked_again and conditional.unchanged(request, tag := _list_tag(tx, resource)):
             return None, [], {}, tag
         page = records.browse(tx, resource, query)
-        items = views.picked(resource, page.items, query.fields)
+        items = views.page(resource, page.items, query.fields)
         beside = query.beside(tx)
         if query.include:
             beside["included"] = views.included(tx, resources, resource, page.items, query.include)
@@ -196,8 +196,9 @@ async def browse_list(
     return list_answer(items, next_page(request, page.next), tag, total=page.total, **beside)
 
 
-def list_answer(items: list[Any], following: str | None, tag: str, **more: Any) -> Response:
-    """A page: its items, the address of the next (in the body and as RFC 8288 Link), and `more` where there is any."""
+def list_answer(items: list[Any] | msgspec.Raw, following: str | None, tag: str, **more: Any) -> Response:
+    """A page: its items (or their JSON array), the address of the next (in the body and as RFC 8288 Link), and `more` where
+    there is any."""
     body = {"items": items, "next": following} | {name: value for name, value in more.items() if value is not None}
     return deps.answer(msgspec.json.encode(body), tag, headers=_link(following) | negotiation.VARY)
 

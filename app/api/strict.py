@@ -60,20 +60,22 @@ class StrictRoute(APIRoute):
         if permission is not None:
             least_role(permission)  # a route that is in no row of the table fails here, when the program starts
 
+        limit = extra.get("x-body", "max_body_bytes")
+
         async def strict(request: Request) -> Response:
-            request.scope.setdefault("state", {})["route"] = self.path_format
+            state = request.scope.setdefault("state", {})
+            state["route"] = self.path_format
             check_headers(request.scope)
-            _check_length(request, extra.get("x-body", "max_body_bytes"))
+            _check_length(request, limit)
             await admit(request, permission)
             if not reads_query and (names := read_query(request.scope["query_string"])):
                 faults = [Fault("unknown_parameter", "This takes no parameters.", parameter=name) for name in names]
                 raise Malformed("A parameter has no meaning here.", slug="unknown-parameter", faults=faults)
             if repeats == "refused":
                 idempotency.refuse(request)
-            request.state.idempotency_key = idempotency.key_of(request) if repeats == "answered" else None
+            state["idempotency_key"] = idempotency.key_of(request) if repeats == "answered" else None
             response = await endpoint(request)
-            for name, value in sequences.shown(request).items():
-                response.headers[name] = value
+            sequences.show(request, response)
             if old := request.app.state.deprecations.get((request.method, self.path_format)):
                 for name, value in old.headers().items():
                     response.headers.append(name, value)

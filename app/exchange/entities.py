@@ -159,7 +159,7 @@ def _read(
     known = properties(resource)
     for start in range(0, len(keys), records.MOST_KEYS):
         rows = tx.execute(shown.where(column.in_(keys[start : start + records.MOST_KEYS]))).all()
-        bodies = records.bodies(tx, resource, rows) if whole else None
+        bodies = iter(records.bodies(tx, resource, rows)) if whole else None
         for row in rows:
             document = records.snapshot(resource, row) if bodies is None else msgspec.json.decode(next(bodies))
             yield Entity(resource, row.id, row.slug, document, known)

@@ -123,7 +123,7 @@ def browse(tx: Transaction, resource: Resource[Any], query: filters.ListQuery) -
     elif after is None:
         _insist_on_references(tx, query)
     return Page(
-        items=list(bodies(tx, resource, rows)),
+        items=bodies(tx, resource, rows),
         next=paging.encode(paging.Position(rows[-1].sort_key, _id_of(rows[-1])), context) if more else None,
         total=_total(tx, table, query) if query.count else None,
     )
@@ -142,26 +142,28 @@ def _list(
     return sa.select(*shown, key.label("sort_key"), NUMBER).where(*filters.standing(key.table, withdrawn))
 
 
-def bodies(
-    tx: Transaction, resource: Resource[Any], rows: Sequence[sa.Row[Any]], *, new: bool = False
-) -> Iterator[bytes]:
+def bodies(tx: Transaction, resource: Resource[Any], rows: Sequence[Any], *, new: bool = False) -> list[bytes]:
     """The JSON of each row: its stored document, its computed fields behind it. `new`: they were made a moment ago."""
     if not rows:
-        return
-    ending, parts = resource.ending, [_told(tx, part, rows, new=new) for part in resource.computed]
+        return []
     shapes, documents = _column(rows, "shape"), _column(rows, "document")
-    withdrawn = _column(rows, "withdrawn_at") if hasattr(rows[0], "withdrawn_at") else repeat(None)
-    hanging = zip(*parts, strict=True) if parts else repeat(())
-    for shape, document, withdrawn_at, told in zip(shapes, documents, withdrawn, hanging, strict=False):
-        end = ending(shape) if withdrawn_at is None and not any(told) else None
-        if end is not None:
-            yield f"{document[:-1]}{end}".encode()
-        else:
-            yield _body(resource, shape, document, told, withdrawn_at)
+    parts = [_told(tx, part, rows, new=new) for part in resource.computed]
+    withdrawn = _column(rows, "withdrawn_at") if hasattr(rows[0], "withdrawn_at") else ()
+    if not (
+        any(withdrawn) or any(map(any, parts))
+    ):  # as most pages are: to ask each record would take as long as to read it
+        ends = list(map(resource.ending, shapes))
+        if None not in ends:
+            return [f"{document[:-1]}{end}".encode() for document, end in zip(documents, ends, strict=True)]
+    told = zip(*parts, strict=True) if parts else repeat(())
+    whole = zip(shapes, documents, told, withdrawn or repeat(None), strict=False)
+    return [_body(resource, *each) for each in whole]
 
 
 def _body(resource: Resource[Any], shape: str, document: str, told: Sequence[Any], withdrawn_at: Any) -> bytes:
-    """The JSON of a record on which something hangs, which is withdrawn, or whose shape does not tell what it holds."""
+    """The JSON of a record, whatever hangs on it, be it withdrawn or not, and whether or not its shape tells what it holds."""
+    if withdrawn_at is None and not any(told) and (end := resource.ending(shape)) is not None:
+        return f"{document[:-1]}{end}".encode()
     outline, body = resource.outlines.read(shape), _in_shape(resource, shape, document)
     stated = resource.outlines.stated(body) if outline.stated is None else outline.stated
     extra: Snapshot = {}
@@ -172,7 +174,7 @@ def _body(resource: Resource[Any], shape: str, document: str, told: Sequence[Any
     return body[:-1] + b"," + msgspec.json.encode(extra)[1:] if extra else body
 
 
-def _told(tx: Transaction, part: Computed, rows: Sequence[Any], *, new: bool) -> Iterable[Any]:
+def _told(tx: Transaction, part: Computed, rows: Sequence[Any], *, new: bool) -> Sequence[Any]:
     """Of each of these rows what hangs on it, or the fields that this part computes."""
     if not isinstance(part, Brought):
         found = part(tx, rows)
@@ -185,11 +187,11 @@ def _told(tx: Transaction, part: Computed, rows: Sequence[Any], *, new: bool) ->
     return [told.get(row.id) for row in rows]
 
 
-def _column(rows: Sequence[Any], name: str) -> Iterable[Any]:
+def _column(rows: Sequence[Any], name: str) -> Sequence[Any]:
     """This column of each row. (To ask a row of SQLAlchemy for a name takes longer than to ask it for a place, and a page
     would ask three hundred times.)"""
     fields = getattr(rows[0], "_fields", None)
-    return map(attrgetter(name) if fields is None else itemgetter(fields.index(name)), rows)
+    return list(map(attrgetter(name) if fields is None else itemgetter(fields.index(name)), rows))
 
 
 class _Named(msgspec.Struct, gc=False):

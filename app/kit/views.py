@@ -45,6 +45,13 @@ def picked(resource: Resource[Any], bodies: Sequence[bytes], names: Sequence[str
     return [{name: document[name] for name in names if name in document} for document in documents]
 
 
+def page(resource: Resource[Any], bodies: Sequence[bytes], names: Sequence[str] | None) -> msgspec.Raw:
+    """The same as one JSON array."""
+    if names is None:
+        return msgspec.Raw(b"[" + b",".join(bodies) + b"]")
+    return msgspec.Raw(msgspec.json.encode(picked(resource, bodies, names)))
+
+
 def paths(resource: Resource[Any]) -> dict[str, Linked]:
     """What `include` may name: every reference of the noun, one level deep."""
     return dict(_paths(resource.plan.fields))
