@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -17,9 +18,11 @@ import httpx
 import psycopg
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.engine import URL, make_url
 
 from app.kit import migrations, records
 from app.kit.db import Database, Transaction
+from app.kit.probes import ServerProbe
 from app.settings import MIGRATIONS
 from tests.conftest import _serving, admit_tests
 from tests.support import servers
@@ -142,3 +145,14 @@ def test_no_statement_is_prepared_behind_a_pooler_and_some_are_without_one(own: 
     assert database.read(prepared) == 0
     with closing(records.open_database(own.url(), pool_size=1)) as direct:
         assert direct.read(prepared) > 0
+
+
+def test_the_question_of_the_state_is_known_to_a_session_of_its_own_only(own: Postgres, database: Database) -> None:
+    async def ask(url: URL) -> tuple[bool, bool]:
+        probe = ServerProbe(url)
+        states = [await probe.state() for _ in range(3)]
+        probe.close()
+        return states[0] is not None and len(set(states)) == 1, probe._is_prepared
+
+    assert asyncio.run(ask(database.engine.url)) == (True, False)
+    assert asyncio.run(ask(make_url(own.url()))) == (True, True)

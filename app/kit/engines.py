@@ -152,7 +152,7 @@ def _begin(connection: Connection) -> str:
     return BEGIN.get((connection.dialect.name, _purpose(connection)), "BEGIN")
 
 
-def _is_pooled(session: Session[Any]) -> bool:
+def is_pooled(session: Session[Any]) -> bool:
     """Whether the one who answered the knock is not the one who answers the question: a pooler, behind which the session is
     another one in each transaction."""
     return session.execute("SELECT pg_backend_pid()").fetchone() != (session.info.backend_pid,)
@@ -176,7 +176,7 @@ def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> s
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
         session = cast("Session[Any]", connection)
-        entry.info[POOLED] = _is_pooled(session)
+        entry.info[POOLED] = is_pooled(session)
         if entry.info[POOLED]:
             session.prepare_threshold = None  # what one session has prepared is unknown to the next
         elif for_good:

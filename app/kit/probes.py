@@ -22,7 +22,7 @@ from psycopg.pq.abc import PGresult
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import URL
 
-from app.kit.engines import connecting
+from app.kit.engines import connecting, is_pooled
 
 log = logging.getLogger("concord")
 PATIENCE = 0.5
@@ -182,6 +182,10 @@ class ReadingProbe(Coalesced):
         pass
 
 
+PREPARED = b"concord_state"
+"""Under which name a session knows the question."""
+
+
 class ServerProbe(Coalesced):
     """Of a PostgreSQL server, on a connection of its own.
 
@@ -200,6 +204,7 @@ class ServerProbe(Coalesced):
         self._words = {**connecting(url), "autocommit": True}
         self._is_away = is_away
         self._line: psycopg.Connection[Any] | None = None
+        self._is_prepared = False
         self._connecting: asyncio.Future[psycopg.Connection[Any]] | None = None
         self._results: list[PGresult] = []
         self._rest_until = 0.0
@@ -216,7 +221,10 @@ class ServerProbe(Coalesced):
     def _ask_on(self, line: psycopg.Connection[Any]) -> None:
         self._results = []
         try:
-            line.pgconn.send_query(self.QUESTION.encode())
+            if self._is_prepared:
+                line.pgconn.send_query_prepared(PREPARED, [])
+            else:
+                line.pgconn.send_query(self.QUESTION.encode())
             line.pgconn.flush()
         except psycopg.Error:
             self._fail()
@@ -245,9 +253,20 @@ class ServerProbe(Coalesced):
 
     def _connect(self) -> None:
         if self._connecting is None:
-            connect = partial(psycopg.connect, **self._words)
-            self._connecting = asyncio.get_running_loop().run_in_executor(None, connect)
+            self._connecting = asyncio.get_running_loop().run_in_executor(None, self._open)
             self._connecting.add_done_callback(self._connected)
+
+    def _open(self) -> psycopg.Connection[Any]:
+        """A connection to which the question is known: to read and to plan it takes the server longer than to answer. (What one
+        session of a pooler knows is unknown to the next.)"""
+        line = psycopg.connect(**self._words)
+        try:
+            known = None if is_pooled(line) else line.pgconn.prepare(PREPARED, self.QUESTION.encode())
+            self._is_prepared = known is not None and known.status == ExecStatus.COMMAND_OK
+        except BaseException:
+            line.close()
+            raise
+        return line
 
     def _connected(self, connecting: asyncio.Future[psycopg.Connection[Any]]) -> None:
         self._connecting = None

@@ -1024,7 +1024,7 @@ def test_a_shared_transaction_has_its_own_limit_whatever_the_address_says(server
 def test_a_line_that_is_lost_while_it_is_made_is_no_lost_commit(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual, lost = engines._is_pooled, list[int]()
+    usual, lost = engines.is_pooled, list[int]()
 
     def ended(session: Any) -> bool:
         if not lost:
@@ -1032,7 +1032,7 @@ def test_a_line_that_is_lost_while_it_is_made_is_no_lost_commit(
             session.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return usual(session)
 
-    monkeypatch.setattr(engines, "_is_pooled", ended)
+    monkeypatch.setattr(engines, "is_pooled", ended)
     database.engine.dispose()
     futures = [database.submit_write(organization(f"Body {n}"), TESTER, share=Share.closely) for n in range(3)]
     assert [future.result(LONG) for future in futures] == [f"body-{n}" for n in range(3)]
