@@ -13,7 +13,6 @@ from itertools import combinations
 from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
 from rapidfuzz.distance import Indel
 from rapidfuzz.fuzz import token_set_ratio, token_sort_ratio
 
@@ -193,17 +192,8 @@ def _similarity(one: Sequence[str], other: Sequence[str]) -> float:
 
 def _shown(tx: Transaction, organizations: Resource[Any], made: Sequence[Sequence[Guess]]) -> list[list[Candidate]]:
     ids = sorted({guess.record for several in made for guess in several}, key=str)
-    found = dict(_records(tx, organizations, ids))
+    found = {record: (slug, texts) for record, slug, texts in records.texts(tx, organizations, ids)}
     return [[_candidate(guess, *found[guess.record]) for guess in several if guess.record in found] for several in made]
-
-
-def _records(
-    tx: Transaction, organizations: Resource[Any], ids: Sequence[UUID]
-) -> Iterator[tuple[UUID, tuple[str, list[Text]]]]:
-    c = organizations.table.c
-    for portion in records.portions(ids):
-        for row in tx.execute(sa.select(c.id, c.slug, c.shape, c.document).where(c.id.in_(portion))):
-            yield row.id, (row.slug, list(organizations.texts(records.snapshot(organizations, row))))
 
 
 def _candidate(guess: Guess, slug: str, texts: Sequence[Text]) -> Candidate:

@@ -19,7 +19,8 @@ import msgspec
 import sqlalchemy as sa
 from pydantic import BaseModel, ValidationError
 
-from app.kit import filters, paging, past, revisions
+from app.kit import filters, paging, past, revisions, search
+from app.kit.among import among
 from app.kit.db import NUMBER, WAITING, Base, Database, Transaction
 from app.kit.errors import Again, Conflict, Fault, Gone, Invalid, Malformed, Moved, NotFound, PreconditionMissing, Stale
 from app.kit.ids import new_id
@@ -332,6 +333,19 @@ def insist_on_reference(tx: Transaction, table: sa.Table, key: str, parameter: s
 def exists(tx: Transaction, table: sa.Table, key: str) -> bool:
     """Whether `table` has a record, withdrawn or not, with this slug or id."""
     return tx.execute(sa.select(table.c.id).where(filters.named(table, key))).first() is not None
+
+
+def texts(
+    tx: Transaction, resource: Resource[Any], ids: Sequence[UUID]
+) -> Iterator[tuple[UUID, str, list[search.Text]]]:
+    """Of these records, in no order, the id, the slug and the texts by which each is found. One statement."""
+    for row in tx.rows(_of_ids(resource.table), {"ids": ids}):
+        yield row.id, row.slug, list(resource.texts(snapshot(resource, row)))
+
+
+@cache
+def _of_ids(table: sa.Table) -> sa.Select[Any]:
+    return sa.select(table.c.id, table.c.slug, table.c.shape, table.c.document).where(among(table.c.id))
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

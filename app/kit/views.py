@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from app.kit import records
+from app.kit.among import among
 from app.kit.db import Transaction, table_of
 from app.kit.errors import Fault, Malformed
 from app.kit.fields import AsOfQuery, CommaSeparated
@@ -124,9 +126,12 @@ def _table(link: Linked, noun: Any) -> str:
     return link.table.name if link.table is not None else table_of((link.among or {})[noun]).name
 
 
+@cache
+def _shown(shown: tuple[sa.ColumnElement[Any], ...], slug: sa.Column[Any]) -> sa.Select[Any]:
+    return sa.select(slug, *shown).where(among(slug, "slugs")).order_by(slug)
+
+
 def _by_slug(tx: Transaction, resource: Resource[Any], slugs: set[str]) -> dict[str, Any]:
-    table = resource.table
-    rows = tx.execute(
-        sa.select(table.c.slug, *resource.shown).where(table.c.slug.in_(sorted(slugs))).order_by(table.c.slug)
-    ).all()
+    slug = resource.table.c.slug
+    rows = tx.rows(_shown(resource.shown, slug), {"slugs": sorted(slugs)})
     return {row.slug: msgspec.Raw(body) for row, body in zip(rows, records.bodies(tx, resource, rows), strict=True)}

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
-
 from app.kit import records, search, words
 from app.kit.db import Transaction
 from app.kit.resource import Resource
@@ -45,13 +43,10 @@ def _shown(
     tx: Transaction, nouns: Mapping[str, Resource[Any]], found: Sequence[Found]
 ) -> dict[UUID, tuple[str, list[Text]]]:
     """Of each record its slug and its texts."""
-    shown = {}
+    shown: dict[UUID, tuple[str, list[Text]]] = {}
     for noun in dict.fromkeys(each.noun for each in found):
-        resource = nouns[noun]
-        c = resource.table.c
         ids = [each.record for each in found if each.noun == noun]
-        for row in tx.execute(sa.select(c.id, c.slug, c.shape, c.document).where(c.id.in_(ids))):
-            shown[row.id] = row.slug, list(resource.texts(records.snapshot(resource, row)))
+        shown |= {record: (slug, texts) for record, slug, texts in records.texts(tx, nouns[noun], ids)}
     return shown
 
 

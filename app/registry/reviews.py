@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kit import edtf
+from app.kit.among import among
 from app.kit.db import FILTERED, Base, Record, Transaction, dated, folded, reference, table_of, vocabulary
 from app.kit.filters import Asked, Where
 from app.kit.search import Rank, texts_of
@@ -101,7 +102,7 @@ def _intervals() -> sa.Subquery:
 def review_calendar(tx: Transaction, rows: Sequence[Any]) -> Mapping[UUID, Mapping[str, Any]]:
     """For each collaboration: when it was last reviewed (EDTF, as the review says), when it is next due (a day), and
     what that means today. One statement, whatever their number."""
-    found = tx.execute(_CALENDAR, {"ids": [row.id for row in rows]})
+    found = tx.rows(_CALENDAR, {"ids": [row.id for row in rows]})
     # Ordered by date, so the last row of a collaboration is its latest review.
     return {row.id: standing(row.months, row.date_edtf, row.date_latest, tx.today) for row in found}
 
@@ -113,7 +114,7 @@ WITH_INTERVAL = COLLABORATION.outerjoin(_INTERVALS, _INTERVALS.c.id == COLLABORA
 _CALENDAR = (
     sa.select(COLLABORATION.c.id, MONTHS.label("months"), _HELD.c.date_edtf, _HELD.c.date_latest)
     .select_from(WITH_INTERVAL.outerjoin(_HELD, _HELD.c.collaboration_id == COLLABORATION.c.id))
-    .where(COLLABORATION.c.id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)))
+    .where(among(COLLABORATION.c.id))
     .order_by(_HELD.c.date_latest)
 )
 
