@@ -99,7 +99,7 @@ class Equals(Where):
     def clause(self, value: Any, asked: Asked) -> sa.ColumnElement[bool]:  # noqa: ARG002
         column = core(self.column)
         if isinstance(value, list):
-            if len(value) > 1:
+            if len(value) != 1:
                 return column.in_(value)
             value = value[0]  # the SQL of an IN is another one for each number of values, and is not kept
         return compared(column, operators.eq, value) if isinstance(value, str) else column == value

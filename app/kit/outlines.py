@@ -64,6 +64,8 @@ class Outlines:
             return Outline(is_todays=False, stated=None)
         held = 0
         for digit in shape[len(self._kind) :]:
+            if digit not in _DIGITS:
+                return Outline(is_todays=True, stated=None)
             held = held << 5 | _DIGITS.index(digit)
         return Outline(is_todays=True, stated=tuple(name for bit, name in self._bits if held & bit))
 

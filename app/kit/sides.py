@@ -28,6 +28,8 @@ LONG = 1.5
 """Seconds on a line after which somebody knocks. With the two that a knock may take, a request is answered within five."""
 QUIET = 1.0
 """Seconds between two knocks while all is well: a long import is no reason for more."""
+KEPT = 0.1
+"""Seconds for which a thread keeps a connection."""
 AT_COMMIT = "It was the COMMIT that failed."
 """The note of an error that came when a transaction was to be stored."""
 log = logging.getLogger("concord")
@@ -63,10 +65,14 @@ class Side:
     @contextmanager
     def asking(self) -> Iterator[Connection]:
         """A connection for a single statement, which sees one state by itself. The thread keeps it for the next one, until it
-        rests: to borrow one and give it back takes as long as SQLite's answer."""
-        connection: Connection | None = getattr(self._own, "connection", None)
-        if connection is None:
-            connection = self._own.connection = self._asking.connect()
+        rests: to borrow one and give it back takes as long as SQLite's answer. But not for long, or it would not be missed when
+        the pool is given up, since another server serves now."""
+        own = self._own
+        connection: Connection | None = getattr(own, "connection", None)
+        if connection is None or time.monotonic() > own.until:
+            self.rest()
+            connection = own.connection = self._asking.connect()
+            own.until = time.monotonic() + KEPT
         try:
             with self._on_the_line(connection), self._limited(connection):
                 yield connection
@@ -77,9 +83,11 @@ class Side:
     def rest(self) -> None:
         """Give back the connection that this thread has kept."""
         connection: Connection | None = self._own.__dict__.pop("connection", None)
-        if connection is not None:
-            with suppress(exc.DBAPIError):  # it may be gone
+        try:
+            if connection is not None:
                 connection.close()
+        except Exception:  # what was read is read, and the thread has more to do
+            log.exception("a connection could not be given back")
 
     @contextmanager
     def _limited(self, connection: Connection) -> Iterator[None]:

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from app.api.v1.organizations import RESOURCE as ORGANIZATIONS
-from app.kit import bulk, db, engines, failures, records, revisions, writer
+from app.kit import bulk, db, engines, failures, records, revisions, sides, writer
 from app.kit.db import ATTEMPTS, Author, Base, Database, Key, Transaction, UtcDateTime, table_of, vocabulary
 from app.kit.errors import Again, Conflict, Forbidden, NotFound, Unavailable
 from app.kit.revisions import Action
@@ -833,6 +833,13 @@ def test_single_statements_in_a_row_share_a_connection_which_no_other_reading_ha
     until(lambda: narrow.load().in_use == 0)
     assert narrow.read(line, alone=True)[1] == 1
     assert narrow.load().in_use == 0
+
+
+def test_a_connection_is_not_kept_for_long(narrow: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sides, "KEPT", 0)
+    first, second = in_a_row(narrow, (lambda tx: tx.connection, True), (lambda tx: tx.connection, True))
+    assert first.result(LONG) is not second.result(LONG)
+    assert first.result().closed
 
 
 def test_after_a_reading_that_failed_no_connection_is_kept(narrow: Database) -> None:

@@ -42,6 +42,11 @@ def test_what_is_no_shape_is_not_todays(shape: str) -> None:
     assert not Outlines(NAMES).read(shape).is_todays
 
 
+def test_what_cannot_be_read_of_a_shape_is_read_in_the_document() -> None:
+    shape = Outlines(NAMES).of(dict.fromkeys(NAMES))
+    assert Outlines(NAMES).read(shape[:4] + "A?AA") == Outline(is_todays=True, stated=None)
+
+
 def test_of_more_fields_than_a_shape_can_tell_it_tells_none() -> None:
     names = [*NAMES, "one_more"]
     outlines = Outlines(names)
