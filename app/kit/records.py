@@ -619,7 +619,8 @@ def portions(keys: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def named(tx: Transaction, links: Sequence[Link]) -> Known:
-    """The records that `links` name, as far as they are there: one statement a table and MOST_KEYS of them."""
+    """The records that `links` name, as far as they are there: one statement a table (two, where some are named by slug and
+    some by id) and MOST_KEYS of them."""
     known = Known({}, set())
     for table in {link.table.name: link.table for link in links}.values():
         keys = sorted({link.key for link in links if link.table is table})
@@ -630,14 +631,18 @@ def named(tx: Transaction, links: Sequence[Link]) -> Known:
 
 def _look_up(tx: Transaction, table: sa.Table, keys: Sequence[str], known: Known) -> None:
     ids, slugs = [UUID(key) for key in keys if is_id(key)], [key for key in keys if not is_id(key)]
-    statement = sa.select(table.c.id, table.c.slug, table.c.withdrawn_at).where(
-        sa.or_(table.c.id.in_(ids), table.c.slug.in_(slugs)) if ids else table.c.slug.in_(slugs)
-    )
-    for row in tx.execute(tx.held(statement.order_by(table.c.id), shared=True)):
-        for key in (row.slug, str(row.id)):
-            known.found[table.name, key] = Target(row.id, row.slug)
-            if row.withdrawn_at is not None:
-                known.withdrawn.add((table.name, key))
+    for column, some in ((table.c.slug, slugs), (table.c.id, ids)):
+        for row in tx.rows(tx.held(_with_keys(column), shared=True), {"keys": some}) if some else ():
+            for key in (row.slug, str(row.id)):
+                known.found[table.name, key] = Target(row.id, row.slug)
+                if row.withdrawn_at is not None:
+                    known.withdrawn.add((table.name, key))
+
+
+@cache
+def _with_keys(column: sa.Column[Any]) -> sa.Select[Any]:
+    c = column.table.c
+    return sa.select(c.id, c.slug, c.withdrawn_at).where(among(column, "keys")).order_by(c.id)
 
 
 def _unresolved(link: Link, found: Targets, withdrawn: set[tuple[str, str]], standing: Snapshot) -> Fault | None:

@@ -405,30 +405,33 @@ class Resource(Generic[In]):
     @cached_property
     def by_slug(self) -> sa.Select[Any]:
         """The row with the slug `key`. Built once: putting a statement together costs more than running it."""
-        return self._one(self.table.c.slug)
+        return self._one(self.table.c.slug, *self._before)
 
     @cached_property
     def by_id(self) -> sa.Select[Any]:
         """The row with the id `key`."""
-        return self._one(self.table.c.id)
+        return self._one(self.table.c.id, *self._before)
 
-    def _one(self, column: sa.Column[Any]) -> sa.Select[Any]:
+    @property
+    def _before(self) -> tuple[sa.ColumnElement[Any], ...]:
+        """What a write wants to know of the row before."""
+        return (self.table.c.created_at, self.table.c.claim)
+
+    def _one(self, column: sa.Column[Any], *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
         c = self.table.c
-        moved = sa.null() if self.moved is None else c[self.moved.key]
-        statement = sa.select(
-            c.id, c.slug, c.version, c.created_at, c.withdrawn_at, c.claim, c.shape, c.document, moved.label("moved_to"),
-        )  # fmt: skip
+        moved = (sa.null() if self.moved is None else c[self.moved.key]).label("moved_to")
+        statement = sa.select(c.id, c.slug, c.version, c.withdrawn_at, c.shape, c.document, moved, *more)
         return statement.where(column == sa.bindparam("key", type_=column.type))
 
     @cached_property
     def whole_by_slug(self) -> sa.Select[Any]:
-        """The same with all that is to be told of it, and the number of the state in which it is so."""
-        return self.by_slug.add_columns(*self.brought, NUMBER)
+        """The same for who reads it: with all that is to be told of it, and the number of the state in which it is so."""
+        return self._one(self.table.c.slug, *self.brought, NUMBER)
 
     @cached_property
     def whole_by_id(self) -> sa.Select[Any]:
         """The same by the id."""
-        return self.by_id.add_columns(*self.brought, NUMBER)
+        return self._one(self.table.c.id, *self.brought, NUMBER)
 
     @cached_property
     def brought(self) -> tuple[sa.Label[Any], ...]:
