@@ -36,7 +36,9 @@ def complete(tx: Transaction, resources: Iterable[Resource[Any]]) -> int:
 
 
 def reindex(tx: Transaction, resources: Iterable[Resource[Any]]) -> int:
-    """Make the index of search anew; the number of records in it."""
+    """Make the index of search anew; the number of records in it. Other writes wait: they would put texts into it that are about
+    to be put there."""
+    revisions.touch(tx)
     for table in (search.TEXT, search.INDEX):
         tx.execute(sa.delete(table))
     made = 0
@@ -47,7 +49,6 @@ def reindex(tx: Transaction, resources: Iterable[Resource[Any]]) -> int:
             entries = (_entry(resource, row) for row in rows)
             search.store(tx, entries)
             made, last = made + len(rows), rows[-1].id
-    revisions.touch(tx)
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from app.api.v1 import RESOURCES
 from app.exchange.passages import fingerprint
 from app.kit import backfill, edtf, records, revisions
-from app.kit.db import Database, Record, Transaction, table_of
+from app.kit.db import Clock, Database, Record, Transaction, table_of
 from app.kit.errors import Conflict, Gone, Invalid, Stale
 from app.kit.resource import COMMON, Dated, Embedded, Linked, Plain, Plan, Planned, Resource, Rows, claim_of
 from app.kit.text import fold, slugify
@@ -621,6 +621,18 @@ def test_the_shapes_of_records_that_were_there_are_made_to_tell_what_these_hold(
             connection.execute(sa.update(resource.table).values(shape=resource.outlines.plain))
     assert seeded.write(lambda tx: backfill.outline(tx, RESOURCES), TESTER) == sum(map(len, before.values())) > 100
     assert shapes(seeded) == before
+
+
+def test_nobody_writes_while_the_index_of_search_is_made(seeded: Database) -> None:
+    if seeded.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has one writer")
+
+    def resources() -> Iterator[Resource[Any]]:
+        with seeded.engine.begin() as other, pytest.raises(sa.exc.OperationalError, match="could not obtain lock"):
+            other.execute(sa.select(table_of(Clock)).with_for_update(nowait=True))
+        yield from RESOURCES
+
+    assert seeded.write(lambda tx: backfill.reindex(tx, resources()), TESTER) > 100
 
 
 def test_nobody_who_writes_a_record_is_waited_for_to_make_its_shape_tell(seeded: Database) -> None:
