@@ -36,8 +36,8 @@ def complete(tx: Transaction, resources: Iterable[Resource[Any]]) -> int:
 
 
 def reindex(tx: Transaction, resources: Iterable[Resource[Any]]) -> int:
-    """Make the index of search anew; the number of records in it. Other writes wait: they would put texts into it that are about
-    to be put there."""
+    """Make the index of search anew; the number of records in it. Other writes wait: they would put texts into it that are
+    about to be put there."""
     revisions.touch(tx)
     for table in (search.TEXT, search.INDEX):
         tx.execute(sa.delete(table))
