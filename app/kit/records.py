@@ -150,12 +150,9 @@ def bodies(tx: Transaction, resource: Resource[Any], rows: Sequence[Any], *, new
     shapes, documents = _column(rows, "shape"), _column(rows, "document")
     parts = [_told(tx, part, rows, new=new) for part in resource.computed]
     withdrawn = _column(rows, "withdrawn_at") if hasattr(rows[0], "withdrawn_at") else ()
-    if not (
-        any(withdrawn) or any(map(any, parts))
-    ):  # as most pages are: to ask each record would take as long as to read it
-        ends = list(map(resource.ending, shapes))
-        if None not in ends:
-            return [f"{document[:-1]}{end}".encode() for document, end in zip(documents, ends, strict=True)]
+    # As most pages are, nothing hangs on any of them. To ask each record would take as long as to read it.
+    if not (any(withdrawn) or any(map(any, parts))) and None not in (ends := list(map(resource.ending, shapes))):
+        return [f"{document[:-1]}{end}".encode() for document, end in zip(documents, ends, strict=True)]
     told = zip(*parts, strict=True) if parts else repeat(())
     whole = zip(shapes, documents, told, withdrawn or repeat(None), strict=False)
     return [_body(resource, *each) for each in whole]
