@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from app.api import conditional
 from app.kit.db import Transaction
 from app.kit.errors import Fault, Malformed
 
 HEADER = "Registry-Sequence"
-_HEADER = HEADER.lower().encode()
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 HIGHEST = 10**18 - 1
 _STATE = re.compile(r"(?:^|\.)s([0-9]{1,18})(?:\.|$)", re.ASCII)
@@ -59,14 +57,6 @@ def note(request: Request, transactions: Sequence[Transaction]) -> None:
     if number is not None:
         state = request.scope.setdefault("state", {})
         state["sequence"] = max(number, state.get("sequence", 0))
-
-
-def show(request: Request, response: Response) -> None:
-    """Let a response say so, in place of what it says itself (an answer that was kept for those who ask again)."""
-    number = request.scope["state"].get("sequence")
-    if number is not None:
-        others = [header for header in response.raw_headers if header[0] != _HEADER]
-        response.raw_headers[:] = [*others, (_HEADER, b"%d" % number)]
 
 
 def shown(request: Request) -> dict[str, str]:

@@ -57,10 +57,9 @@ class StrictRoute(APIRoute):
         extra = self.openapi_extra or {}
         reads_query = not self.include_in_schema or "x-query" in extra
         permission, repeats = extra.get("x-permission"), extra.get("x-repeats")
+        limit = extra.get("x-body", "max_body_bytes")
         if permission is not None:
             least_role(permission)  # a route that is in no row of the table fails here, when the program starts
-
-        limit = extra.get("x-body", "max_body_bytes")
 
         async def strict(request: Request) -> Response:
             state = request.scope.setdefault("state", {})
@@ -75,7 +74,8 @@ class StrictRoute(APIRoute):
                 idempotency.refuse(request)
             state["idempotency_key"] = idempotency.key_of(request) if repeats == "answered" else None
             response = await endpoint(request)
-            sequences.show(request, response)
+            for name, value in sequences.shown(request).items():
+                response.headers[name] = value
             if old := request.app.state.deprecations.get((request.method, self.path_format)):
                 for name, value in old.headers().items():
                     response.headers.append(name, value)

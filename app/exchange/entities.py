@@ -159,9 +159,12 @@ def _read(
     known = properties(resource)
     for start in range(0, len(keys), records.MOST_KEYS):
         rows = tx.execute(shown.where(column.in_(keys[start : start + records.MOST_KEYS]))).all()
-        bodies = iter(records.bodies(tx, resource, rows)) if whole else None
-        for row in rows:
-            document = records.snapshot(resource, row) if bodies is None else msgspec.json.decode(next(bodies))
+        documents = (
+            map(msgspec.json.decode, records.bodies(tx, resource, rows))
+            if whole
+            else (records.snapshot(resource, row) for row in rows)
+        )
+        for row, document in zip(rows, documents, strict=True):
             yield Entity(resource, row.id, row.slug, document, known)
 
 

@@ -191,8 +191,7 @@ def _similarity(one: Sequence[str], other: Sequence[str]) -> float:
 
 
 def _shown(tx: Transaction, organizations: Resource[Any], made: Sequence[Sequence[Guess]]) -> list[list[Candidate]]:
-    ids = sorted({guess.record for several in made for guess in several}, key=str)
-    found = {record: (slug, texts) for record, slug, texts in records.texts(tx, organizations, ids)}
+    found = records.texts(tx, organizations, list({guess.record for several in made for guess in several}))
     return [[_candidate(guess, *found[guess.record]) for guess in several if guess.record in found] for several in made]
 
 

@@ -4,7 +4,7 @@ records the index of search and what their shapes tell."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -43,12 +43,11 @@ def reindex(tx: Transaction, resources: Iterable[Resource[Any]]) -> int:
         tx.execute(sa.delete(table))
     made = 0
     for resource in resources:
-        c, last = resource.table.c, UUID(int=0)
-        statement = sa.select(c.id, c.since, c.shape, c.document).where(c.withdrawn_at.is_(None)).order_by(c.id)
-        while rows := tx.execute(statement.where(c.id > last).limit(BATCH)).all():
-            entries = (_entry(resource, row) for row in rows)
-            search.store(tx, entries)
-            made, last = made + len(rows), rows[-1].id
+        c = resource.table.c
+        statement = sa.select(c.id, c.since, c.shape, c.document).where(c.withdrawn_at.is_(None))
+        for rows in _batches(tx, statement, c.id):
+            search.store(tx, (_entry(resource, row) for row in rows))
+            made += len(rows)
     return made
 
 
@@ -57,15 +56,24 @@ def outline(tx: Transaction, resources: Iterable[Resource[Any]]) -> int:
     this moment is left as it is: nobody waits for it, and who reads it looks into its document."""
     made = 0
     for resource in resources:
-        c, outlines, last = resource.table.c, resource.outlines, UUID(int=0)
-        plain = sa.select(c.id, c.document).where(c.shape == outlines.plain).order_by(c.id).limit(BATCH)
-        plain = plain.with_for_update(skip_locked=True)
+        c, outlines = resource.table.c, resource.outlines
+        plain = sa.select(c.id, c.document).where(c.shape == outlines.plain).with_for_update(skip_locked=True)
         telling = sa.update(resource.table).where(c.id == sa.bindparam("record", type_=c.id.type))
-        while rows := tx.execute(plain.where(c.id > last)).all():
-            shapes = [(row.id, outlines.of(msgspec.json.decode(row.document))) for row in rows]
-            tx.execute(telling, [{"record": identifier, "shape": shape} for identifier, shape in shapes])
-            made, last = made + len(rows), rows[-1].id
+        for rows in _batches(tx, plain, c.id):
+            tx.execute(
+                telling,
+                [{"record": row.id, "shape": outlines.of(msgspec.json.decode(row.document))} for row in rows],
+            )
+            made += len(rows)
     return made
+
+
+def _batches(tx: Transaction, statement: sa.Select[Any], key: sa.Column[Any]) -> Iterator[Sequence[sa.Row[Any]]]:
+    """The rows of a statement in the order of their ids (`key`), so many at once."""
+    last = UUID(int=0)
+    while rows := tx.execute(statement.where(key > last).order_by(key).limit(BATCH)).all():
+        yield rows
+        last = rows[-1].id
 
 
 def _entry(resource: Resource[Any], row: Any) -> search.Entry:

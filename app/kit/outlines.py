@@ -39,7 +39,6 @@ class Outlines:
         self.plain = digest.hexdigest()[:8]
         self._names = tuple(names)
         self._kind = b32encode(digest.digest())[:4].decode() if len(names) <= FIELDS else None
-        self._bits = [(1 << n, name) for n, name in enumerate(names)]
         self._reader = msgspec.json.Decoder(
             msgspec.defstruct("Fields", [(name, Any, None) for name in names], gc=False)
         )
@@ -50,9 +49,8 @@ class Outlines:
         if self._kind is None:
             return self.plain
         held = 0
-        for bit, name in self._bits:
-            if holds(values[name]):
-                held |= bit
+        for n, name in enumerate(self._names):
+            held |= holds(values[name]) << n
         return (
             f"{self._kind}{_DIGITS[held >> 15]}{_DIGITS[held >> 10 & 31]}{_DIGITS[held >> 5 & 31]}{_DIGITS[held & 31]}"
         )
@@ -67,7 +65,7 @@ class Outlines:
             if digit not in _DIGITS:
                 return Outline(is_todays=True, stated=None)
             held = held << 5 | _DIGITS.index(digit)
-        return Outline(is_todays=True, stated=tuple(name for bit, name in self._bits if held & bit))
+        return Outline(is_todays=True, stated=tuple(name for n, name in enumerate(self._names) if held >> n & 1))
 
     def stated(self, document: str | bytes) -> tuple[str, ...]:
         """The fields of a document that hold something. (It is read as a structure of just these, which takes half the time of

@@ -147,22 +147,22 @@ def bodies(tx: Transaction, resource: Resource[Any], rows: Sequence[Any], *, new
     """The JSON of each row: its stored document, its computed fields behind it. `new`: they were made a moment ago."""
     if not rows:
         return []
-    shapes, documents = _column(rows, "shape"), _column(rows, "document")
+    documents, ends = _column(rows, "document"), map(resource.ending, _column(rows, "shape"))
     parts = [_told(tx, part, rows, new=new) for part in resource.computed]
-    withdrawn = _column(rows, "withdrawn_at") if hasattr(rows[0], "withdrawn_at") else ()
-    # As most pages are, nothing hangs on any of them. To ask each record would take as long as to read it.
-    if not (any(withdrawn) or any(map(any, parts))) and None not in (ends := list(map(resource.ending, shapes))):
-        return [f"{document[:-1]}{end}".encode() for document, end in zip(documents, ends, strict=True)]
     told = zip(*parts, strict=True) if parts else repeat(())
-    whole = zip(shapes, documents, told, withdrawn or repeat(None), strict=False)
-    return [_body(resource, *each) for each in whole]
+    withdrawn = _column(rows, "withdrawn_at") if hasattr(rows[0], "withdrawn_at") else repeat(None)
+    return [
+        # As most records are: nothing hangs on it.
+        f"{document[:-1]}{end}".encode()
+        if end is not None and withdrawn_at is None and not any(each)
+        else _body(resource, row, each, withdrawn_at)
+        for row, document, end, each, withdrawn_at in zip(rows, documents, ends, told, withdrawn, strict=False)
+    ]
 
 
-def _body(resource: Resource[Any], shape: str, document: str, told: Sequence[Any], withdrawn_at: Any) -> bytes:
+def _body(resource: Resource[Any], row: Any, told: Sequence[Any], withdrawn_at: Any) -> bytes:
     """The JSON of a record, whatever hangs on it, be it withdrawn or not, and whether or not its shape tells what it holds."""
-    if withdrawn_at is None and not any(told) and (end := resource.ending(shape)) is not None:
-        return f"{document[:-1]}{end}".encode()
-    outline, body = resource.outlines.read(shape), _in_shape(resource, shape, document)
+    outline, body = resource.outlines.read(row.shape), _in_shape(resource, row.shape, row.document)
     stated = resource.outlines.stated(body) if outline.stated is None else outline.stated
     extra: Snapshot = {}
     for part, each in zip(resource.computed, told, strict=True):
@@ -332,12 +332,10 @@ def exists(tx: Transaction, table: sa.Table, key: str) -> bool:
     return tx.execute(sa.select(table.c.id).where(filters.named(table, key))).first() is not None
 
 
-def texts(
-    tx: Transaction, resource: Resource[Any], ids: Sequence[UUID]
-) -> Iterator[tuple[UUID, str, list[search.Text]]]:
-    """Of these records, in no order, the id, the slug and the texts by which each is found. One statement."""
-    for row in tx.rows(_of_ids(resource.table), {"ids": ids}):
-        yield row.id, row.slug, list(resource.texts(snapshot(resource, row)))
+def texts(tx: Transaction, resource: Resource[Any], ids: Sequence[UUID]) -> dict[UUID, tuple[str, list[search.Text]]]:
+    """Of these records, by id, the slug and the texts by which each is found. One statement."""
+    rows = tx.rows(_of_ids(resource.table), {"ids": ids})
+    return {row.id: (row.slug, list(resource.texts(snapshot(resource, row)))) for row in rows}
 
 
 @cache
@@ -616,13 +614,11 @@ def portions(keys: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def named(tx: Transaction, links: Sequence[Link]) -> Known:
-    """The records that `links` name, as far as they are there: one statement a table (two, where some are named by slug and
-    some by id) and MOST_KEYS of them."""
+    """The records that `links` name, as far as they are there: one statement a table, or two where some are named by slug and
+    some by id."""
     known = Known({}, set())
     for table in {link.table.name: link.table for link in links}.values():
-        keys = sorted({link.key for link in links if link.table is table})
-        for portion in portions(keys):
-            _look_up(tx, table, portion, known)
+        _look_up(tx, table, sorted({link.key for link in links if link.table is table}), known)
     return known
 
 

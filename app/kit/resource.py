@@ -334,6 +334,7 @@ Rule = Callable[[Transaction, Proposal[Any]], None]
 Asked = Callable[[Transaction, Sequence[Any]], Mapping[UUID, Mapping[str, Any]]]
 """For a page of rows (with their id, shape and document), by id, some fields that no column holds."""
 Told = Callable[[Transaction, Sequence[UUID]], Mapping[UUID, Any]]
+"""For some records, by id, what hangs on them."""
 
 
 @dataclass(frozen=True, slots=True)

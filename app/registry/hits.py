@@ -46,7 +46,7 @@ def _shown(
     shown: dict[UUID, tuple[str, list[Text]]] = {}
     for noun in dict.fromkeys(each.noun for each in found):
         ids = [each.record for each in found if each.noun == noun]
-        shown |= {record: (slug, texts) for record, slug, texts in records.texts(tx, nouns[noun], ids)}
+        shown |= records.texts(tx, nouns[noun], ids)
     return shown
 
 
