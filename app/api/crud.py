@@ -289,7 +289,7 @@ async def _create(
     def create_and_show(tx: Transaction) -> Response:
         new = create(tx)
         if resource.warned is not None:
-            revisions.seal(tx)  # what is like it is sought differently while its own words are not in the index
+            revisions.flush(tx)  # what is like it is sought differently while its own words are not in the index
             [new] = _with_warnings(resource, tx, [new])
         return _created(request, resource, new.stored)
 

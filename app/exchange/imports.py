@@ -169,8 +169,6 @@ def load(
         faults = intake.faults
         if faults.rows and wish.atomic:
             raise Refused(faults, file.notes)
-        if intake.counts["created"] + intake.counts["changed"] >= revisions.VERY_MANY:
-            tx.count()
         rows = sorted(intake.shown, key=lambda row: row.n)
         warned = (f"{intake.unshown} more rows have a warning.",) if intake.unshown else ()
         return Report(intake.counts, rows, faults.in_order, faults.rows, (*file.notes, *faults.note, *warned))
@@ -513,7 +511,7 @@ class _Intake:
                 self._try(self._change, row)
             self.progress(row.present is not None)
         if len(self.tx.pending) >= CHUNK:
-            revisions.seal(self.tx)
+            revisions.flush(self.tx)
 
     def _change(self, row: Row) -> None:
         wanted = row.data.model_dump(mode="json", exclude={"slug"})

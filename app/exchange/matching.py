@@ -90,14 +90,16 @@ class Guess:
         return -self.score, self.record
 
 
-def guesses(tx: Transaction, noun: str, names: Sequence[str], limit: int) -> list[list[Guess]]:
-    """The same of records of any noun, before they are read."""
+def guesses(
+    tx: Transaction, noun: str, names: Sequence[str], limit: int, but: Sequence[UUID | None] | None = None
+) -> list[list[Guess]]:
+    """The same of records of any noun, before they are read; of each name not the record `but`."""
     read = [read_name(name) for name in names]
     exact = _exact(tx, noun, names, read)
     found = []
-    for text, name in zip(names, read, strict=True):
-        several = [*exact.get(key_of(text), ()), *_parts(name, text, exact), *_alike(tx, noun, name)]
-        found.append(_best(several)[:limit])
+    for text, name, own in zip(names, read, but or [None] * len(names), strict=True):
+        several = [*exact.get(key_of(text), ()), *_parts(name, text, exact), *_alike(tx, noun, name, own)]
+        found.append(_best(guess for guess in several if guess.record != own)[:limit])
     return found
 
 
@@ -105,11 +107,9 @@ def resembling(
     tx: Transaction, organizations: Resource[Any], written: Sequence[tuple[str, UUID]]
 ) -> list[list[Candidate]]:
     """For each of some names, which have just been written under these ids, the organizations that may be the same body."""
-    near = guesses(tx, organizations.plural, [name for name, _ in written], 5)
-    others = [
-        [each for each in several if each.record != identifier and each.score >= RESEMBLING]
-        for several, (_, identifier) in zip(near, written, strict=True)
-    ]
+    names, own = zip(*written, strict=True)
+    near = guesses(tx, organizations.plural, names, 5, own)
+    others = [[guess for guess in several if guess.score >= RESEMBLING] for several in near]
     return _shown(tx, organizations, others)
 
 
@@ -151,11 +151,10 @@ def _parts(name: LooseName, text: str, exact: Mapping[str, list[Guess]]) -> Iter
 # --- alike ------------------------------------------------------------------------------------------------------------
 
 
-def _alike(tx: Transaction, noun: str, name: LooseName) -> Iterator[Guess]:
+def _alike(tx: Transaction, noun: str, name: LooseName, own: UUID | None) -> Iterator[Guess]:
     for part in dict.fromkeys((name.name, *name.alternatives, *name.former)):
         wanted = loose_names.words(part)
-        for row in _sharing(tx, noun, wanted):
-            yield _compared(wanted, row)
+        yield from (_compared(wanted, row) for row in _sharing(tx, noun, wanted) if row.record_id != own)
 
 
 def _sharing(tx: Transaction, noun: str, wanted: Sequence[str]) -> Sequence[Any]:

@@ -27,7 +27,7 @@ class Several(sa.types.TypeDecorator[Iterable[Any]]):
             return None
         if dialect.name == "sqlite":
             return msgspec.json.encode(self.texts(value)).decode()
-        return "{" + ",".join([f'"{_escaped(text)}"' for text in self.texts(value)]) + "}"
+        return array_of(self.texts(value))
 
     def texts(self, values: Iterable[Any]) -> list[str]:
         return list(values)
@@ -40,6 +40,11 @@ class Ids(Several):
 
     def texts(self, values: Iterable[UUID]) -> list[str]:
         return [identifier.hex for identifier in values]
+
+
+def array_of(texts: Iterable[str | None]) -> str:
+    """The text of PostgreSQL's array of these (§ 8.15.2 of its manual)."""
+    return "{" + ",".join(["NULL" if text is None else f'"{_escaped(text)}"' for text in texts]) + "}"
 
 
 def _escaped(text: str) -> str:

@@ -48,6 +48,7 @@ def reindex(tx: Transaction, resources: Iterable[Resource[Any]]) -> int:
         for rows in _batches(tx, statement, c.id):
             search.store(tx, (_entry(resource, row) for row in rows))
             made += len(rows)
+    search.compact(tx)
     return made
 
 

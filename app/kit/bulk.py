@@ -40,6 +40,8 @@ class Draft:
     place: Any = None
     author: Author | None = None
     """Who writes it, where that is not who writes all of them."""
+    is_new: bool = False
+    """Whether it has just been given its id, and a slug that was free."""
 
 
 Refusals = list[tuple[Draft, RegistryError]]
@@ -69,7 +71,7 @@ def create_each(
     nameless = [draft for draft in drafts if not draft.slug]
     names = slugs(tx, resource, [(resource.titled(draft.data), draft.id) for draft in nameless])
     for draft, slug in zip(nameless, names, strict=True):
-        draft.slug = slug
+        draft.slug, draft.is_new = slug, True
     ready, _ = _store(tx, resource, drafts)
     for each, stored in zip(ready, records.newly(tx, resource, [each.row for each in ready]), strict=True):
         transactions[each.draft.place].number = each.row["since"]
@@ -199,8 +201,10 @@ def _prepare(
 
 def _present(tx: Transaction, table: sa.Table, drafts: Sequence[Draft]) -> set[Any]:
     """The ids and slugs of `drafts` that records have already."""
-    keys = {"slugs": [draft.slug for draft in drafts], "ids": [draft.id for draft in drafts]}
-    return {key for statement in _known_keys(table) for row in tx.rows(statement, keys) for key in row}
+    told = [draft for draft in drafts if not draft.is_new]
+    keys = {"slugs": [draft.slug for draft in told], "ids": [draft.id for draft in told]}
+    statements = _known_keys(table) if told else ()
+    return {key for statement in statements for row in tx.rows(statement, keys) for key in row}
 
 
 @cache
@@ -310,9 +314,11 @@ def _insert(tx: Transaction, resource: Resource[Any], ready: Sequence[_Ready]) -
     first = revisions.take(tx, len(ready))
     for n, each in enumerate(ready):
         each.row["since"] = first + n
-    inserts.insert(tx, resource.table, [each.row for each in ready])
-    for child in resource.plan.children:
-        inserts.insert(tx, child.table, [row for each in ready for row in each.items.get(child.name, ())])
+    items = (
+        inserts.part(child.table, [row for each in ready for row in each.items.get(child.name, ())])
+        for child in resource.plan.children
+    )
+    inserts.insert(tx, inserts.part(resource.table, [each.row for each in ready]), *items)
     asked = ready if resource.rules else ()
     against = [(each.draft, error) for each in asked if (error := _refusal(tx, resource, each))]
     if against:

@@ -259,6 +259,7 @@ class Transaction:
     number: int | None = None  # the registry's sequence in the state that it saw or made, as far as it was asked
     left: int | None = None  # how many more statements see the same state (None: any number)
     writes: int = 0  # how many statements have written something
+    taken: int = 0  # how many numbers of the registry's sequence it has taken
 
     @property
     def today(self) -> date:

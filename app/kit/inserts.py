@@ -1,12 +1,13 @@
 """Inserts: very many rows into one table, in the shortest way that each database has: COPY on PostgreSQL, one prepared
-statement on SQLite. Values are turned into the database's by the column types, as in any other statement."""
+statement on SQLite. A few rows of several tables are one statement on PostgreSQL, where each message costs more than they do.
+Values are turned into the database's by the column types, as in any other statement."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import psycopg
@@ -16,28 +17,42 @@ from sqlalchemy import exc
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import Connection, Dialect
 
+from app.kit.among import array_of
 from app.kit.db import Transaction, UtcDateTime
 
 Turn = Callable[[Sequence[Any]], Sequence[Any]]
 """Turns the values of a column into the database's."""
 
 
-def insert(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows, each with the same columns in the same order. Raises what any statement raises."""
-    if rows:
-        fill(tx, table, tuple(rows[0]), [row.values() for row in rows])
+class Part(NamedTuple):
+    """Rows of a table: the values of `columns`, in their order."""
+
+    table: sa.Table
+    columns: tuple[str, ...]
+    rows: Sequence[Iterable[Any]]
 
 
-def fill(tx: Transaction, table: sa.Table, columns: tuple[str, ...], rows: Sequence[Iterable[Any]]) -> None:
-    """The same with the values alone."""
-    if not rows:
-        return
-    connection = tx.connection
-    turned = _turned(rows, _turns(connection.dialect, table, columns))
+def part(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> Part:
+    """Rows, each with the same columns in the same order."""
+    return Part(table, tuple(rows[0]) if rows else (), [row.values() for row in rows])
+
+
+FEW = 64
+"""So many rows of a table are few. COPY is three messages of PostgreSQL's, and for more rows it is the faster."""
+
+
+def insert(tx: Transaction, *parts: Part) -> None:
+    """Store these rows, in this order. Raises what any statement raises."""
+    connection, filled = tx.connection, [each for each in parts if each.rows]
+    turned = [(each, _turned(each.rows, _turns(connection.dialect, each.table, each.columns))) for each in filled]
     if isinstance(connection.dialect, SQLiteDialect_pysqlite):
-        connection.exec_driver_sql(_statement(table, columns), list(zip(*turned, strict=True)))
+        for each, values in turned:
+            connection.exec_driver_sql(_statement(each.table, each.columns), list(zip(*values, strict=True)))
+    elif all(len(each.rows) <= FEW for each in filled):
+        _in_one(connection, turned)
     else:
-        _copy(connection, table, columns, turned)
+        for each, values in turned:
+            _copy(connection, each.table, each.columns, values)
 
 
 def _turned(rows: Sequence[Iterable[Any]], turns: Mapping[int, Turn]) -> list[Sequence[Any]]:
@@ -86,6 +101,32 @@ def _text(bind: Callable[[Any], Any], value: Any) -> str | None:
 def _statement(table: sa.Table, columns: tuple[str, ...]) -> str:
     names = ", ".join(f'"{name}"' for name in columns)
     return f'INSERT INTO "{table.name}" ({names}) VALUES ({", ".join("?" * len(columns))})'  # noqa: S608  # our own names
+
+
+def _in_one(connection: Connection, several: Sequence[tuple[Part, Sequence[Sequence[str | None]]]]) -> None:
+    if several:
+        shapes = tuple((part.table, part.columns) for part, _ in several)
+        arrays = [array_of(column) for _, columns in several for column in columns]
+        connection.exec_driver_sql(_inserting(connection.dialect, shapes), tuple(arrays))
+
+
+@lru_cache(maxsize=256)
+def _inserting(dialect: Dialect, shapes: tuple[tuple[sa.Table, tuple[str, ...]], ...]) -> str:
+    """A statement that stores rows in each of these tables; to its foreign keys all are there. A parameter is a column."""
+    parts = []
+    for table, columns in shapes:
+        names = ", ".join(f'"{name}"' for name in columns)
+        arrays = ", ".join(f"CAST(%s AS {_kind(dialect, table.c[name].type)}[])" for name in columns)
+        parts.append(f'INSERT INTO "{table.name}" ({names}) SELECT * FROM unnest({arrays})')  # noqa: S608  # our own names
+    *before, last = parts
+    told = ", ".join(f"part_{n} AS ({text})" for n, text in enumerate(before))
+    return f"WITH {told} {last}" if told else last
+
+
+def _kind(dialect: Dialect, kind: sa.types.TypeEngine[Any]) -> str:
+    """The name of a type. A text is never cast to its length: PostgreSQL would cut it off without a word."""
+    real = kind.dialect_impl(dialect)
+    return "text" if isinstance(real, sa.String) else str(real.compile(dialect=dialect))
 
 
 _ESCAPED = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit import inserts, search
 from app.kit.db import PAST, Author, Base, Clock, Key, Pending, Transaction, UtcDateTime, table_of, vocabulary
+from app.kit.inserts import Part
 from app.kit.search import Entry, Text
 from app.kit.vocabularies import Vocabulary
 
@@ -59,6 +60,8 @@ TOGETHER = 1_000
 """So many revisions are stored at once."""
 VERY_MANY = 10_000
 """After so many writes at once the database counts anew."""
+PART = 4
+"""Where so many writes at once are one in four of all there have been, or more, the index of search is put in one piece."""
 TABLE = table_of(Revision)
 _CLOCK = table_of(Clock)
 _INSERT = sa.insert(TABLE)
@@ -81,7 +84,7 @@ class Written:
 def note(
     tx: Transaction, written: Written, action: Action, changed: Iterable[str], texts: Sequence[Text] | None
 ) -> None:
-    """Remember a write. Its revision is stored by `seal`, when all writes of the transaction are known. `texts` are those by
+    """Remember a write. Its revision is stored by `flush`, when all writes of the transaction are known. `texts` are those by
     which the record is found from now on; None: as before."""
     revision = {
         "noun": written.table.info["noun"],
@@ -101,22 +104,29 @@ def note(
 
 
 def seal(tx: Transaction) -> None:
-    """End a writing transaction: take as many numbers as it made revisions, store these, number the rows, and bring the
-    index of search after them.
+    """End a writing transaction: store what it is remembered by, and after very many writes let the database count anew."""
+    flush(tx)
+    if tx.taken >= VERY_MANY:
+        tx.count()
+        if tx.taken * PART >= tx.sequence():
+            search.compact(tx)
+
+
+def flush(tx: Transaction) -> None:
+    """Take as many numbers as there are revisions that wait, store these, number the rows, and bring the index of search
+    after them.
 
     The clock's row lock is held from here to the commit and no longer, so numbers follow commit order and concurrent
     writers wait for each other only at the very end.
     """
     if not tx.pending:
         tx.sequence()
-        return
-    if tx.connection.dialect.name == "postgresql":
+    elif tx.connection.dialect.name == "postgresql":
         for several in _runs(tx.pending):
             _seal_run(tx, several)
     else:
         _seal_all(tx)
-    if len(tx.pending) >= VERY_MANY:
-        tx.count()
+    tx.taken += len(tx.pending)
     tx.pending.clear()
 
 
@@ -215,27 +225,24 @@ def take(tx: Transaction, count: int) -> int:
     ends, so it is for those who write very many: their rows are then stored once, and need not be held until the end."""
     last: int = tx.execute(_ADVANCE, {"writes": count}).scalar_one()
     tx.number = last
+    tx.taken += count
     return last - count + 1
 
 
 def enter(tx: Transaction, table: sa.Table, several: Sequence[Born]) -> None:
     """Store the revisions of new records, the rows of which have their numbers (`since`) already, and let them be found."""
     noun = table.info["noun"]
-    inserts.fill(
-        tx,
-        TABLE,
-        _ENTERED,
+    rows = [
         [
-            [
-                born.row["since"], noun, born.row["id"], born.row["slug"], 1, Action.created, tx.now, author.name,
-                author.proposer, author.reason, msgspec.json.encode(list(born.changed)).decode(), born.row["shape"],
-                born.row["document"],
-            ]
-            for born in several
-            for author in [born.author or tx.author]
-        ],
-    )  # fmt: skip
-    search.enter(tx, (Entry(noun, born.row["id"], born.row["since"], born.texts, fresh=True) for born in several))
+            born.row["since"], noun, born.row["id"], born.row["slug"], 1, Action.created, tx.now, author.name,
+            author.proposer, author.reason, msgspec.json.encode(list(born.changed)).decode(), born.row["shape"],
+            born.row["document"],
+        ]
+        for born in several
+        for author in [born.author or tx.author]
+    ]  # fmt: skip
+    entries = (Entry(noun, born.row["id"], born.row["since"], born.texts, fresh=True) for born in several)
+    inserts.insert(tx, Part(TABLE, _ENTERED, rows), *search.entering(entries))
 
 
 _ENTERED = tuple(TABLE.c.keys())

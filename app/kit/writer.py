@@ -336,8 +336,8 @@ class Writer:
         return result
 
 
-SEVERAL = 5
-"""From so many works of a kind on they are done at once: of fewer each costs less by itself."""
+SEVERAL = 2
+"""From so many works of a kind on they are done at once."""
 
 
 def _groups(tasks: Sequence[Task]) -> tuple[list[list[Task]], list[Task]]:

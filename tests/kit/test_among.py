@@ -24,7 +24,7 @@ def test_texts_and_ids_are_found_whatever_they_hold(database: Database) -> None:
     ]
 
     def work(tx: Transaction) -> None:
-        inserts.insert(tx, TEXT, rows)
+        inserts.insert(tx, inserts.part(TEXT, rows))
         by_key, by_id = (
             sa.select(TEXT.c.id).where(among(TEXT.c.key)),
             sa.select(TEXT.c.id).where(among(TEXT.c.record_id)),

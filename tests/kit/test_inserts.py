@@ -27,8 +27,8 @@ def test_values_come_back_as_they_were(database: Database) -> None:
     record = new_id(MOMENT)
 
     def work(tx: Transaction) -> list[tuple[UUID, str | None]]:
-        inserts.insert(tx, TEXT, [])
-        inserts.insert(tx, TEXT, rows(TEXTS, record))
+        inserts.insert(tx, inserts.part(TEXT, []))
+        inserts.insert(tx, inserts.part(TEXT, rows(TEXTS, record)))
         return [(row.record_id, row.key) for row in tx.execute(sa.select(TEXT).order_by(TEXT.c.id))]
 
     assert database.write(work, TESTER) == [(record, text) for text in TEXTS]
@@ -38,9 +38,9 @@ def test_a_violation_is_told_as_of_any_statement_and_the_transaction_goes_on(dat
     record = new_id(MOMENT)
 
     def work(tx: Transaction) -> int:
-        inserts.insert(tx, TEXT, rows(["one"], record))
+        inserts.insert(tx, inserts.part(TEXT, rows(["one"], record)))
         with pytest.raises(IntegrityError), tx.connection.begin_nested():
-            inserts.insert(tx, TEXT, rows(["again"], record))
+            inserts.insert(tx, inserts.part(TEXT, rows(["again"], record)))
         return int(tx.execute(sa.select(sa.func.count()).select_from(TEXT)).scalar_one())
 
     assert database.write(work, TESTER) == 1

@@ -319,7 +319,7 @@ async def _said(request: Request, cls: type[Any]) -> Any:
 async def _decided(request: Request, key: str, decide: Work[None]) -> Response:
     def work(tx: Transaction) -> Response:
         decide(tx)
-        revisions.seal(tx)  # what is shown has its number
+        revisions.flush(tx)  # what is shown has its number
         return _answer(*_seen(tx, key))
 
     return await deps.once(request, work, deps.author(request))
