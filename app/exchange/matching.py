@@ -97,8 +97,9 @@ def guesses(
     read = [read_name(name) for name in names]
     exact = _exact(tx, noun, names, read)
     found = []
-    for text, name, own in zip(names, read, but or [None] * len(names), strict=True):
-        several = [*exact.get(key_of(text), ()), *_parts(name, text, exact), *_alike(tx, noun, name, own)]
+    owns = but or [None] * len(names)
+    for text, name, own, alike in zip(names, read, owns, _alike(tx, noun, read, owns), strict=True):
+        several = [*exact.get(key_of(text), ()), *_parts(name, text, exact), *alike]
         found.append(_best(guess for guess in several if guess.record != own)[:limit])
     return found
 
@@ -151,21 +152,49 @@ def _parts(name: LooseName, text: str, exact: Mapping[str, list[Guess]]) -> Iter
 # --- alike ------------------------------------------------------------------------------------------------------------
 
 
-def _alike(tx: Transaction, noun: str, name: LooseName, own: UUID | None) -> Iterator[Guess]:
-    for part in dict.fromkeys((name.name, *name.alternatives, *name.former)):
-        wanted = loose_names.words(part)
-        yield from (_compared(wanted, row) for row in _sharing(tx, noun, wanted) if row.record_id != own)
+def _alike(tx: Transaction, noun: str, names: Sequence[LooseName], owns: Sequence[UUID | None]) -> list[list[Guess]]:
+    """For each name the guesses from names that are alike, but for those of its own record."""
+    found: list[list[Guess]] = [[] for _ in names]
+    parts = [
+        (place, loose_names.words(part))
+        for place, name in enumerate(names)
+        for part in dict.fromkeys((name.name, *name.alternatives, *name.former))
+    ]
+    for (place, wanted), rows in zip(parts, _sharing(tx, noun, [wanted for _, wanted in parts]), strict=True):
+        found[place] += [_compared(wanted, row) for row in rows if row.record_id != owns[place]]
+    return found
 
 
-def _sharing(tx: Transaction, noun: str, wanted: Sequence[str]) -> Sequence[Any]:
-    """The names that have the sketches of all words; where there are none, of all but one; else of two of the longest."""
-    sketches = [words.sketch(word) for word in sorted(set(wanted), key=lambda word: (-len(word), word))[:MOST_WORDS]]
-    for together in (len(sketches), len(sketches) - 1, 2):
-        if 0 < together <= len(sketches):
-            among = sketches if together != 2 else sketches[:4]
-            if rows := search.alike(tx, noun, list(combinations(among, together))):
-                return rows
-    return ()
+def _sharing(tx: Transaction, noun: str, several: Sequence[Sequence[str]]) -> list[Sequence[Any]]:
+    """For each of several sequences of words the names that have the sketches of all; where there are none, of all but one;
+    else of two of the longest."""
+    found: list[Sequence[Any]] = [()] * len(several)
+    for combined in (_all, _all_but_one, _two):
+        asked = {
+            place: sets
+            for place, words in enumerate(several)
+            if not found[place] and (sets := combined(_sketches(words)))
+        }
+        for place, rows in zip(asked, search.alike(tx, noun, list(asked.values())), strict=True):
+            found[place] = rows
+    return found
+
+
+def _sketches(wanted: Sequence[str]) -> list[str]:
+    """Those of the longest words, these first."""
+    return [words.sketch(word) for word in sorted(set(wanted), key=lambda word: (-len(word), word))[:MOST_WORDS]]
+
+
+def _all(sketches: Sequence[str]) -> list[Sequence[str]]:
+    return [sketches] if sketches else []
+
+
+def _all_but_one(sketches: Sequence[str]) -> list[Sequence[str]]:
+    return list(combinations(sketches, len(sketches) - 1)) if len(sketches) > 1 else []
+
+
+def _two(sketches: Sequence[str]) -> list[Sequence[str]]:
+    return list(combinations(sketches[:4], 2)) if len(sketches) > 3 else []  # of fewer they have been asked for
 
 
 def _compared(wanted: Sequence[str], row: Any) -> Guess:

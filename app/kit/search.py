@@ -378,9 +378,9 @@ def _shown(found: sa.FromClause) -> sa.Select[Any]:
     return sa.select(*_SHOWN).join(found, found.c.rowid == TEXT.c.id).order_by(TEXT.c.id)
 
 
-def _first(of_class: sa.ColumnElement[bool]) -> sa.Select[Any]:
+def _first(of_class: sa.ColumnElement[bool], asked: sa.BindParameter[Any] = _ASKED) -> sa.Select[Any]:
     """The first that answer, in whatever way the planner thinks best."""
-    first = sa.select(INDEX.c.rowid).where(matches(_ASKED), of_class).order_by(INDEX.c.rowid).limit(CANDIDATES)
+    first = sa.select(INDEX.c.rowid).where(matches(asked), of_class).order_by(INDEX.c.rowid).limit(CANDIDATES)
     return sa.select(first.subquery().c.rowid)
 
 
@@ -396,7 +396,19 @@ def _all(of_class: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return _shown(found.order_by(INDEX.c.rowid + 0).limit(CANDIDATES).subquery())
 
 
-_NAMES = _shown(_first(_CLASSES[0]).subquery())
+@cache
+def _names(count: int) -> sa.Select[Any]:
+    """The names that answer each of so many questions: a statement, in which each is planned by what it asks."""
+    firsts = [_first(_CLASSES[0], sa.bindparam(f"asked_{n}", type_=Asked)).subquery() for n in range(count)]
+    each = [
+        sa.select(sa.literal_column(str(n), sa.Integer).label("question"), first.c.rowid)
+        for n, first in enumerate(firsts)
+    ]
+    found = sa.union_all(*each).subquery()
+    shown = sa.select(found.c.question, *_SHOWN).join(found, found.c.rowid == TEXT.c.id)
+    return shown.order_by(found.c.question, TEXT.c.id)
+
+
 _MATCHING = _shown(sa.union_all(*map(_first, _CLASSES)).subquery())
 _THOROUGHLY = [(_among(NEAR, each), _among(FAR, each), _all(each)) for each in _CLASSES]
 
@@ -436,14 +448,34 @@ def _score(asked: Question, row: Any) -> float:
     return WEIGHTS[rank] * (quality + 0.04 * covered)
 
 
-def alike(tx: Transaction, noun: str, sketches: Sequence[Sequence[str]]) -> Sequence[Any]:
-    """The first CANDIDATES names (noun, record_id, key, id) of a noun that hold all sketches of one of these sets. (No other
-    text has sketches.)"""
-    either = [[Phrase((sketch,)) for sketch in together] for together in sketches]
-    rows = tx.rows(_NAMES, {"asked": [either]})
-    if len(rows) < CANDIDATES:  # all there are; and the noun is the word that the index finds most of
-        return [row for row in rows if row.noun == noun]
-    return tx.rows(_NAMES, {"asked": [either, *_one_of([noun])]})
+def alike(tx: Transaction, noun: str, several: Sequence[Sequence[Sequence[str]]]) -> list[Sequence[Any]]:
+    """For each of several questions the first CANDIDATES names (noun, record_id, key, id) of a noun that hold all sketches of
+    one of its sets. (No other text has sketches.)"""
+    asked = [[[Phrase((sketch,)) for sketch in together] for together in sets] for sets in several]
+    found: list[Sequence[Any]] = []
+    for either, rows in zip(asked, _named(tx, [[either] for either in asked]), strict=True):
+        if len(rows) < CANDIDATES:  # all there are; and the noun is the word that the index finds most of
+            found.append([row for row in rows if row.noun == noun])
+        else:
+            found += _named(tx, [[either, *_one_of([noun])]])
+    return found
+
+
+def _named(tx: Transaction, several: Sequence[Clauses]) -> list[Sequence[Any]]:
+    """What the names say to each of several questions. Some are asked together: 16, 8, 4, 2 or 1."""
+    found: list[list[Any]] = [[] for _ in several]
+    start = 0
+    while start < len(several):
+        count = min(TOGETHER, 1 << (len(several) - start).bit_length() - 1)
+        asked = {f"asked_{n}": clauses for n, clauses in enumerate(several[start : start + count])}
+        for row in tx.rows(_names(count), asked):
+            found[start + row.question].append(row)
+        start += count
+    return list(found)
+
+
+TOGETHER = 16
+"""So many questions are one statement at most: to ask one costs PostgreSQL's client as much as the answer."""
 
 
 def exactly(tx: Transaction, noun: str, keys: Sequence[str]) -> Sequence[Any]:
