@@ -307,7 +307,34 @@ def test_the_index_is_kept_in_few_parts_however_many_groups_of_writes_there_are(
             records.create(tx, ORGANIZATIONS, records.validated(ORGANIZATIONS, new))
             if n % 8 == 0:
                 revisions.seal(tx)
-        parts = tx.connection.exec_driver_sql("SELECT count(DISTINCT segid) FROM search_index_idx").scalar_one()
-        return int(parts)
+        return parts_of_the_index(tx)
 
     assert database.write(write, TESTER) <= 6  # SQLite itself would leave up to twenty
+
+
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("before", "several"), [(30, 100), (330, 100)])
+def test_very_many_writes_at_once_leave_an_index_that_is_mostly_new_in_one_part(
+    database: Database, monkeypatch: pytest.MonkeyPatch, before: int, several: int
+) -> None:
+    """To rewrite a large one for each hundred records would cost more than it saves."""
+    monkeypatch.setattr(revisions, "VERY_MANY", 100)
+    for n in range(0, before, 30):
+        database.write(lambda tx, n=n: written(tx, n, 30), TESTER)  # type: ignore[misc]
+    parts = database.read(parts_of_the_index)
+    database.write(lambda tx: written(tx, before, several), TESTER)
+    after = database.read(parts_of_the_index)
+    assert parts > 1 or before < 100
+    assert (after == 1) is (several * revisions.PART >= before + several)
+    database.write(lambda tx: backfill.reindex(tx, RESOURCES), TESTER)
+    assert database.read(parts_of_the_index) == 1
+
+
+def written(tx: Transaction, first: int, count: int) -> None:
+    for n in range(first, first + count):
+        new = {"name": f"Body {n}", "acronym": f"B{n}", "description": "It is one of many.", "kind": "other"}
+        records.create(tx, ORGANIZATIONS, records.validated(ORGANIZATIONS, new))
+
+
+def parts_of_the_index(tx: Transaction) -> int:
+    return int(tx.execute(sa.text("SELECT count(DISTINCT segid) FROM search_index_idx")).scalar_one())
