@@ -172,8 +172,8 @@ def _sharing(tx: Transaction, noun: str, several: Sequence[Sequence[str]]) -> li
     for combined in (_all, _all_but_one, _two):
         asked = {
             place: sets
-            for place, words in enumerate(several)
-            if not found[place] and (sets := combined(_sketches(words)))
+            for place, wanted in enumerate(several)
+            if not found[place] and (sets := combined(_sketches(wanted)))
         }
         for place, rows in zip(asked, search.alike(tx, noun, list(asked.values())), strict=True):
             found[place] = rows

@@ -1159,19 +1159,19 @@ def test_what_cannot_be_done_at_once_is_done_one_by_one(
     assert database.read(numbers) == list(range(1, 8))
 
 
-def test_a_few_works_of_a_kind_and_works_of_other_kinds_are_done_beside(database: Database) -> None:
-    many, few = Creations(), Creations()
+def test_a_single_work_of_a_kind_and_works_of_other_kinds_are_done_beside(database: Database) -> None:
+    many, single = Creations(), Creations()
     with busy(database):
         futures = [
             database.submit_write(
-                Creation(f"Body {n}"), TESTER, share=Share.closely, at_once=few if n % 4 == 1 else many
+                Creation(f"Body {n}"), TESTER, share=Share.closely, at_once=single if n == 5 else many
             )
             for n in range(12)
         ]
         alone = database.submit_write(organization("Beside"), TESTER, share=Share.closely)
     assert [future.result(LONG) for future in futures] == [f"body-{n}" for n in range(12)]
     assert alone.result(LONG) == "beside"
-    assert (len(many.groups), few.groups) == (1, [])
+    assert (len(many.groups), single.groups) == (1, [])
     assert database.read(numbers) == list(range(1, 15))
 
 

@@ -102,6 +102,9 @@ class Ledger:
             self.acknowledged += 1
             self.certain.update(write.after)
             return
+        if not answer.is_whole:  # nobody was told why
+            self._doubt(write)
+            return
         assert answer.status in (503, 507), (write, answer.status, answer.body)
         assert answer.header("content-type") == "application/problem+json"
         assert int(answer.header("retry-after") or 0) > 0

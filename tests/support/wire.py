@@ -60,6 +60,11 @@ class Answer:
         """The first header of this name (lower case)."""
         return next((value for known, value in self.headers if known == name), None)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the line was not cut before the end of the body. (An answer to HEAD has none, whatever it announces.)"""
+        return len(self.body) == int(self.header("content-length") or len(self.body))
+
     def json(self) -> Any:
         """The body as JSON. Raises ValueError for one that is no UTF-8."""
         return json.loads(self.body.decode())
