@@ -129,11 +129,9 @@ def _exact(tx: Transaction, noun: str, names: Sequence[str], read: Sequence[Loos
     """By the key of a text, the organizations that have exactly this name."""
     wanted = {key_of(name) for name in (*names, *(part for each in read for part in _names(each)))}
     found: dict[str, list[Guess]] = {}
-    keys = sorted(filter(None, wanted))
-    for portion in records.portions(keys):
-        for row in search.exactly(tx, noun, portion):
-            reason, score = EXACT[search.rank_of(row)]
-            found.setdefault(row.key, []).append(Guess(row.record_id, row.key, score, reason))
+    for row in search.exactly(tx, noun, sorted(filter(None, wanted))):
+        reason, score = EXACT[search.rank_of(row)]
+        found.setdefault(row.key, []).append(Guess(row.record_id, row.key, score, reason))
     return found
 
 
@@ -169,32 +167,19 @@ def _sharing(tx: Transaction, noun: str, several: Sequence[Sequence[str]]) -> li
     """For each of several sequences of words the names that have the sketches of all; where there are none, of all but one;
     else of two of the longest."""
     found: list[Sequence[Any]] = [()] * len(several)
-    for combined in (_all, _all_but_one, _two):
-        asked = {
-            place: sets
-            for place, wanted in enumerate(several)
-            if not found[place] and (sets := combined(_sketches(wanted)))
-        }
-        for place, rows in zip(asked, search.alike(tx, noun, list(asked.values())), strict=True):
-            found[place] = rows
+    attempts = [_attempts(wanted) for wanted in several]
+    while asked := {n: sets for n, each in enumerate(attempts) if not found[n] and (sets := next(each, None))}:
+        for n, rows in zip(asked, search.alike(tx, noun, list(asked.values())), strict=True):
+            found[n] = rows
     return found
 
 
-def _sketches(wanted: Sequence[str]) -> list[str]:
-    """Those of the longest words, these first."""
-    return [words.sketch(word) for word in sorted(set(wanted), key=lambda word: (-len(word), word))[:MOST_WORDS]]
-
-
-def _all(sketches: Sequence[str]) -> list[Sequence[str]]:
-    return [sketches] if sketches else []
-
-
-def _all_but_one(sketches: Sequence[str]) -> list[Sequence[str]]:
-    return list(combinations(sketches, len(sketches) - 1)) if len(sketches) > 1 else []
-
-
-def _two(sketches: Sequence[str]) -> list[Sequence[str]]:
-    return list(combinations(sketches[:4], 2)) if len(sketches) > 3 else []  # of fewer they have been asked for
+def _attempts(wanted: Sequence[str]) -> Iterator[list[Sequence[str]]]:
+    """The sets of sketches to look for, one attempt after the other; of the longest words, these first."""
+    sketches = [words.sketch(word) for word in sorted(set(wanted), key=lambda word: (-len(word), word))[:MOST_WORDS]]
+    for together in dict.fromkeys((len(sketches), len(sketches) - 1, 2)):
+        if 0 < together <= len(sketches):
+            yield list(combinations(sketches if together != 2 else sketches[:4], together))
 
 
 def _compared(wanted: Sequence[str], row: Any) -> Guess:

@@ -44,21 +44,22 @@ FEW = 64
 def insert(tx: Transaction, *parts: Part) -> None:
     """Store these rows, in this order. Raises what any statement raises."""
     connection, filled = tx.connection, [each for each in parts if each.rows]
-    turned = [(each, _turned(each.rows, _turns(connection.dialect, each.table, each.columns))) for each in filled]
-    if isinstance(connection.dialect, SQLiteDialect_pysqlite):
-        for each, values in turned:
+    on_sqlite = isinstance(connection.dialect, SQLiteDialect_pysqlite)
+    if filled and not on_sqlite and all(len(each.rows) <= FEW for each in filled):
+        _in_one(connection, filled)
+        return
+    for each in filled:
+        values = _turned(connection.dialect, each)
+        if on_sqlite:
             connection.exec_driver_sql(_statement(each.table, each.columns), list(zip(*values, strict=True)))
-    elif all(len(each.rows) <= FEW for each in filled):
-        _in_one(connection, turned)
-    else:
-        for each, values in turned:
+        else:
             _copy(connection, each.table, each.columns, values)
 
 
-def _turned(rows: Sequence[Iterable[Any]], turns: Mapping[int, Turn]) -> list[Sequence[Any]]:
+def _turned(dialect: Dialect, part: Part) -> list[Sequence[Any]]:
     """The columns as the database wants them. Most values of one are the same few."""
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
-    for place, turn in turns.items():
+    columns: list[Sequence[Any]] = list(zip(*part.rows, strict=True))
+    for place, turn in _turns(dialect, part.table, part.columns).items():
         columns[place] = turn(columns[place])
     return columns
 
@@ -103,11 +104,10 @@ def _statement(table: sa.Table, columns: tuple[str, ...]) -> str:
     return f'INSERT INTO "{table.name}" ({names}) VALUES ({", ".join("?" * len(columns))})'  # noqa: S608  # our own names
 
 
-def _in_one(connection: Connection, several: Sequence[tuple[Part, Sequence[Sequence[str | None]]]]) -> None:
-    if several:
-        shapes = tuple((part.table, part.columns) for part, _ in several)
-        arrays = [array_of(column) for _, columns in several for column in columns]
-        connection.exec_driver_sql(_inserting(connection.dialect, shapes), tuple(arrays))
+def _in_one(connection: Connection, several: Sequence[Part]) -> None:
+    shapes = tuple((part.table, part.columns) for part in several)
+    arrays = [array_of(column) for part in several for column in _turned(connection.dialect, part)]
+    connection.exec_driver_sql(_inserting(connection.dialect, shapes), tuple(arrays))
 
 
 @lru_cache(maxsize=256)

@@ -60,8 +60,8 @@ TOGETHER = 1_000
 """So many revisions are stored at once."""
 VERY_MANY = 10_000
 """After so many writes at once the database counts anew."""
-PART = 4
-"""Where so many writes at once are one in four of all there have been, or more, the index of search is put in one piece."""
+SHARE = 4
+"""Where so many writes at once are one in four of all there have been, or more, the index of search is put in one part."""
 TABLE = table_of(Revision)
 _CLOCK = table_of(Clock)
 _INSERT = sa.insert(TABLE)
@@ -108,7 +108,7 @@ def seal(tx: Transaction) -> None:
     flush(tx)
     if tx.taken >= VERY_MANY:
         tx.count()
-        if tx.taken * PART >= tx.sequence():
+        if tx.taken * SHARE >= tx.sequence():
             search.compact(tx)
 
 

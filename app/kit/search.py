@@ -196,8 +196,8 @@ _MERGE = f"INSERT INTO search_index (search_index, rank) VALUES ('merge', {MERGE
 
 
 def compact(tx: Transaction) -> None:
-    """Put SQLite's index of words in one piece: it takes some 3 µs a text, and a word is looked up twice as fast as in the
-    ten pieces that very many writes at once leave."""
+    """Put SQLite's index of words in one part: it takes some 3 µs a text, and a word is looked up twice as fast as in the
+    ten parts that very many writes at once leave."""
     if tx.connection.dialect.name == "sqlite":
         tx.connection.exec_driver_sql("INSERT INTO search_index (search_index) VALUES ('optimize')")
 
@@ -405,8 +405,7 @@ def _names(count: int) -> sa.Select[Any]:
         for n, first in enumerate(firsts)
     ]
     found = sa.union_all(*each).subquery()
-    shown = sa.select(found.c.question, *_SHOWN).join(found, found.c.rowid == TEXT.c.id)
-    return shown.order_by(found.c.question, TEXT.c.id)
+    return _shown(found).add_columns(found.c.question)
 
 
 _MATCHING = _shown(sa.union_all(*map(_first, _CLASSES)).subquery())
@@ -461,7 +460,7 @@ def alike(tx: Transaction, noun: str, several: Sequence[Sequence[Sequence[str]]]
     return found
 
 
-def _named(tx: Transaction, several: Sequence[Clauses]) -> list[Sequence[Any]]:
+def _named(tx: Transaction, several: Sequence[Clauses]) -> list[list[Any]]:
     """What the names say to each of several questions. Some are asked together: 16, 8, 4, 2 or 1."""
     found: list[list[Any]] = [[] for _ in several]
     start = 0
@@ -471,7 +470,7 @@ def _named(tx: Transaction, several: Sequence[Clauses]) -> list[Sequence[Any]]:
         for row in tx.rows(_names(count), asked):
             found[start + row.question].append(row)
         start += count
-    return list(found)
+    return found
 
 
 TOGETHER = 16

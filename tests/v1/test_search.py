@@ -325,7 +325,7 @@ def test_very_many_writes_at_once_leave_an_index_that_is_mostly_new_in_one_part(
     database.write(lambda tx: written(tx, before, several), TESTER)
     after = database.read(parts_of_the_index)
     assert parts > 1 or before < 100
-    assert (after == 1) is (several * revisions.PART >= before + several)
+    assert (after == 1) is (several * revisions.SHARE >= before + several)
     database.write(lambda tx: backfill.reindex(tx, RESOURCES), TESTER)
     assert database.read(parts_of_the_index) == 1
 
