@@ -26,6 +26,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped_column
 
 from app.kit import edtf, lookups
+from app.kit.checkpoints import Checkpoints
 from app.kit.engines import CACHE
 from app.kit.errors import Again, Forbidden, Unavailable
 from app.kit.failures import SILENT, is_passing, refusal
@@ -393,7 +394,7 @@ class Database:
         self.seal = seal
         self._turns = Turns(pool_size, Queue(waiting, patience or PATIENCE), rest=self._rest)
         turn = PATIENCE if self.primary.postgresql else WRITERS_PATIENCE
-        self._writer = Writer(self, Queue(waiting, patience or turn))
+        self._writer = Writer(self, Queue(waiting, patience or turn), Checkpoints(self.primary, self._turns.submit))
         self._probes: list[Probe] = []
         self._watches = [Watch(side.name, *side.looks) for side in self._sides() if side.postgresql]
 

@@ -36,6 +36,9 @@ BEGIN = {
 
 CACHE = 2_000
 """Kilobytes of pages that each connection to SQLite keeps."""
+LOG = 4_000
+"""Pages of SQLite's log from which on a commit copies it into the file itself: 16 MB. The writer has it done sooner, beside the
+writes (`kit/checkpoints.py`); but a log to which somebody always adds something can be begun anew only by who adds to it."""
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -43,6 +46,7 @@ SQLITE_PRAGMAS = (
     "PRAGMA busy_timeout = 5000",
     "PRAGMA mmap_size = 268435456",
     f"PRAGMA cache_size = -{CACHE}",
+    f"PRAGMA wal_autocheckpoint = {LOG}",
 )
 LIMITS = {
     "statement_timeout": "30s",

@@ -17,6 +17,7 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import exc
 from sqlalchemy.engine import Connection
 
+from app.kit.checkpoints import Checkpoints
 from app.kit.failures import is_lost_in_commit, refusal
 from app.kit.turns import Promise, Queue
 
@@ -162,10 +163,11 @@ class Writer:
     MOST = 64
     TENDING = 10_000
 
-    def __init__(self, database: Database, waiting: Queue) -> None:
+    def __init__(self, database: Database, waiting: Queue, checkpoints: Checkpoints) -> None:
         self._database = database
         self._side = database.primary
         self._queue = waiting
+        self._checkpoints = checkpoints
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -205,6 +207,7 @@ class Writer:
             tasks, last = self._waiting()
             tasks = [task for task in tasks if self._queue.leave(task.promise)]
             self._perform(tasks)
+            self._checkpoints.after(len(tasks))
             written += len(tasks)
             if written >= self.TENDING:
                 self._database.tend()

@@ -238,7 +238,14 @@ def test_a_read_cannot_leave_anything_behind(database: Database) -> None:
 
 @on_sqlite
 @pytest.mark.parametrize(
-    ("pragma", "value"), [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2), ("busy_timeout", 5000)]
+    ("pragma", "value"),
+    [
+        ("journal_mode", "wal"),
+        ("foreign_keys", 1),
+        ("synchronous", 2),
+        ("busy_timeout", 5000),
+        ("wal_autocheckpoint", engines.LOG),
+    ],
 )
 def test_every_connection_to_sqlite_is_durable_and_checks_references(
     database: Database, pragma: str, value: Any
