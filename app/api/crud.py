@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Unpack, cast
 from urllib.parse import urlencode
 
 import msgspec
@@ -22,10 +22,10 @@ from app.kit.db import Author, Transaction
 from app.kit.errors import Again, Conflict, Invalid, NotFound, PreconditionMissing, Stale
 from app.kit.filters import Format, ListQuery
 from app.kit.records import Expected, Page, Snapshot, Stored
-from app.kit.resource import Resource, Warned
+from app.kit.resource import Resource, Warnings
 from app.kit.text import is_slug
 from app.kit.views import RecordQuery
-from app.kit.writer import After, AtOnce, Share, Work
+from app.kit.writer import Manner, Share, Work
 
 VERSION = Path(pattern=r"^[1-9][0-9]{0,8}$", description="A version of the record.", examples=["1"])
 
@@ -53,7 +53,8 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
     by_key = Path(alias=resource.key_name, description=f"Id or slug of the {resource.name}.")
     about = openapi.Operations(resource)
     # One for all creations, so that it is asked for several at once.
-    warning = partial(_with_warnings, resource) if resource.warned is not None else None
+    warned = resource.warnings is not None
+    ahead, after = (partial(_foresee, resource), partial(_with_warnings, resource)) if warned else (None, None)
     at_once = partial(_create_several, resource)
 
     @router.get("", **about.browse)
@@ -65,7 +66,9 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
         author = deps.author(request)
         document = await read_object(request, types=(JSON,), limit=deps.settings(request).max_body_bytes)
         data = records.validated(resource, document)
-        return await _create(request, resource, data, author, warning, at_once)
+        return await _create(
+            request, resource, data, author, ahead=ahead, after=after, at_once=at_once, share=Share.closely
+        )
 
     @router.get(record_path, **about.fetch)
     async def fetch(request: Request, record: str = by_key) -> Response:
@@ -279,8 +282,7 @@ async def _create(
     resource: Resource[Any],
     data: Any,
     author: Author,
-    after: After[_New] | None,
-    at_once: AtOnce[_New],
+    **manner: Unpack[Manner],
 ) -> Response:
     """A new record, with what its author may want to know. That is asked when the record is stored, so that no other write
     waits for it; but an answer that is kept for those who ask again is stored with the record, as a whole."""
@@ -288,19 +290,27 @@ async def _create(
 
     def create_and_show(tx: Transaction) -> Response:
         new = create(tx)
-        if resource.warned is not None:
+        if resource.warnings is not None:
             revisions.flush(tx)  # what is like it is sought differently while its own words are not in the index
-            [new] = _with_warnings(resource, tx, [new])
+            [new] = _with_warnings(resource, tx, [new], [None])
         return _created(request, resource, new.stored)
 
     if request.state.idempotency_key is not None:
         return await deps.once(request, create_and_show, author)
-    new = await deps.writing(request, create, author, share=Share.closely, after=after, at_once=at_once)
+    new = await deps.writing(request, create, author, **manner)
     return _created(request, resource, new.stored)
 
 
-def _with_warnings(resource: Resource[Any], tx: Transaction, several: Sequence[_New]) -> list[_New]:
-    warned = cast(Warned, resource.warned)(tx, [(new.data, new.stored.id) for new in several])
+def _foresee(resource: Resource[Any], tx: Transaction, creations: Sequence[Work[_New]]) -> Sequence[Any]:
+    data = [cast(_Creation, creation).data for creation in creations]
+    return cast(Warnings, resource.warnings).foresee(tx, data)
+
+
+def _with_warnings(
+    resource: Resource[Any], tx: Transaction, several: Sequence[_New], foreseen: Sequence[Any]
+) -> list[_New]:
+    written = [(new.data, new.stored.id) for new in several]
+    warned = cast(Warnings, resource.warnings).told(tx, written, foreseen)
     return [_warned(new, found) if found else new for new, found in zip(several, warned, strict=True)]
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import cache
-from typing import TypeVar
+from typing import TypeVar, Unpack
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request, Response
@@ -22,7 +22,7 @@ from app.kit import past, repeats
 from app.kit.db import Author, Database, Transaction
 from app.kit.errors import Fault, Invalid, Malformed, ReadOnly, RegistryError, Unavailable
 from app.kit.text import clean
-from app.kit.writer import After, AtOnce, Share, Work
+from app.kit.writer import Manner, Share, Work
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -122,20 +122,15 @@ async def writing(
     request: Request,
     work: Work[T],
     author: Author,
-    *,
-    dry_run: bool = False,
-    share: Share = Share.freely,
-    after: After[T] | None = None,
-    at_once: AtOnce[T] | None = None,
+    **manner: Unpack[Manner],
 ) -> T:
-    """Run `work` in a writing transaction, or `at_once` it with others; it is committed when this returns, and `after` has been
-    asked. Raises ReadOnly in that mode."""
+    """Run `work` in a writing transaction, in the `manner` that is told; it is committed when this returns, and what is to be
+    asked after it has been. Raises ReadOnly in that mode."""
     insist_on_writing(request)
     passed: list[Transaction] = []
-    result = await database(request).ask_write(
-        work, author, dry_run=dry_run, share=share, after=after, at_once=at_once, begun=passed.append
-    )
-    if not dry_run:
+    told: Manner = {**manner, "begun": passed.append}
+    result = await database(request).ask_write(work, author, **told)
+    if not manner.get("dry_run"):
         sequences.note(request, passed)
     return result
 

@@ -534,7 +534,7 @@ def _of_noun(found: Mapping[str, Any], noun: Resource[Any], one: str) -> dict[st
         about.pop("default", None)  # an answer leaves nothing out
     record = {key: value for key, value in out.items() if key != "examples"} | {
         "required": list(out["properties"]),
-        "properties": out["properties"] | BESIDE | (WARNINGS if noun.warned is not None else {}),
+        "properties": out["properties"] | BESIDE | (WARNINGS if noun.warnings is not None else {}),
     }
     picked = {key: value for key, value in record.items() if key != "required"} | {
         "title": f"{one}Fields",

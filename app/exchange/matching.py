@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from rapidfuzz.distance import Indel
@@ -28,6 +28,8 @@ LEAST = 0.5
 """A candidate has at least this score."""
 RESEMBLING = 0.8
 """From this score on an organization may be the same as another."""
+MOST_RESEMBLING = 5
+"""So many are told of at most."""
 MOST_WORDS = 8
 """So many words of a name are looked for, the longest ones."""
 
@@ -90,28 +92,41 @@ class Guess:
         return -self.score, self.record
 
 
-def guesses(
-    tx: Transaction, noun: str, names: Sequence[str], limit: int, but: Sequence[UUID | None] | None = None
-) -> list[list[Guess]]:
-    """The same of records of any noun, before they are read; of each name not the record `but`."""
-    read = [read_name(name) for name in names]
-    exact = _exact(tx, noun, names, read)
-    found = []
-    owns = but or [None] * len(names)
-    for text, name, own, alike in zip(names, read, owns, _alike(tx, noun, read, owns), strict=True):
-        several = [*exact.get(key_of(text), ()), *_parts(name, text, exact), *alike]
-        found.append(_best(guess for guess in several if guess.record != own)[:limit])
-    return found
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A text that is to be matched, taken apart: its key, those of the names and acronyms that it holds beside, and the words
+    of each name."""
+
+    key: str
+    others: Sequence[str]
+    names: Sequence[Sequence[str]]
+
+    @classmethod
+    def read(cls, text: str) -> Sought:
+        name, key = read_name(text), key_of(text)
+        others = dict.fromkeys(key_of(part) for part in _names(name))
+        names = dict.fromkeys((name.name, *name.alternatives, *name.former))
+        return cls(
+            key, [other for other in others if other not in ("", key)], [loose_names.words(part) for part in names]
+        )
 
 
-def resembling(
-    tx: Transaction, organizations: Resource[Any], written: Sequence[tuple[str, UUID]]
-) -> list[list[Candidate]]:
-    """For each of some names, which have just been written under these ids, the organizations that may be the same body."""
-    names, own = zip(*written, strict=True)
-    near = guesses(tx, organizations.plural, names, 5, own)
-    others = [[guess for guess in several if guess.score >= RESEMBLING] for several in near]
-    return _shown(tx, organizations, others)
+def guesses(tx: Transaction, noun: str, names: Sequence[str], limit: int) -> list[list[Guess]]:
+    """The same of records of any noun, before they are read."""
+    return [_best(several)[:limit] for several in _guesses(tx, noun, [Sought.read(name) for name in names])]
+
+
+class Own(NamedTuple):
+    """The record that a text is the name of: it is no guess, but counts as one where it will be there."""
+
+    record: UUID | None = None
+    sketches: frozenset[str] = frozenset()
+
+
+def _guesses(tx: Transaction, noun: str, several: Sequence[Sought], owns: Sequence[Own] = ()) -> list[list[Guess]]:
+    exact = _exact(tx, noun, several)
+    alike = _alike(tx, noun, several, owns or [Own()] * len(several))
+    return [[*_named(sought, exact), *near] for sought, near in zip(several, alike, strict=True)]
 
 
 def _best(found: Iterable[Guess]) -> list[Guess]:
@@ -125,11 +140,15 @@ def _best(found: Iterable[Guess]) -> list[Guess]:
 # --- exactly ----------------------------------------------------------------------------------------------------------
 
 
-def _exact(tx: Transaction, noun: str, names: Sequence[str], read: Sequence[LooseName]) -> Mapping[str, list[Guess]]:
+def _exact(tx: Transaction, noun: str, several: Sequence[Sought]) -> Mapping[str, list[Guess]]:
     """By the key of a text, the organizations that have exactly this name."""
-    wanted = {key_of(name) for name in (*names, *(part for each in read for part in _names(each)))}
+    wanted = {key for sought in several for key in (sought.key, *sought.others) if key}
+    return _by_key(search.exactly(tx, noun, sorted(wanted)))
+
+
+def _by_key(rows: Iterable[Any]) -> dict[str, list[Guess]]:
     found: dict[str, list[Guess]] = {}
-    for row in search.exactly(tx, noun, sorted(filter(None, wanted))):
+    for row in rows:
         reason, score = EXACT[search.rank_of(row)]
         found.setdefault(row.key, []).append(Guess(row.record_id, row.key, score, reason))
     return found
@@ -139,47 +158,53 @@ def _names(name: LooseName) -> tuple[str, ...]:
     return (name.name, *((name.acronym,) if name.acronym else ()), *name.alternatives, *name.former)
 
 
-def _parts(name: LooseName, text: str, exact: Mapping[str, list[Guess]]) -> Iterator[Guess]:
-    """The guesses from a part of the text: its name without the rest, a second name, an acronym, a former name."""
-    for part in _names(name):
-        if key_of(part) != key_of(text):
-            for guess in exact.get(key_of(part), ()):
-                yield Guess(guess.record, guess.key, round(guess.score * PART, 3), guess.reason)
+def _named(sought: Sought, exact: Mapping[str, list[Guess]]) -> Iterator[Guess]:
+    """The guesses from the text, and from a part of it: its name without the rest, a second name, an acronym, a former name."""
+    yield from exact.get(sought.key, ())
+    for key in sought.others:
+        for guess in exact.get(key, ()):
+            yield Guess(guess.record, guess.key, round(guess.score * PART, 3), guess.reason)
 
 
 # --- alike ------------------------------------------------------------------------------------------------------------
 
 
-def _alike(tx: Transaction, noun: str, names: Sequence[LooseName], owns: Sequence[UUID | None]) -> list[list[Guess]]:
-    """For each name the guesses from names that are alike, but for those of its own record."""
-    found: list[list[Guess]] = [[] for _ in names]
-    parts = [
-        (place, loose_names.words(part))
-        for place, name in enumerate(names)
-        for part in dict.fromkeys((name.name, *name.alternatives, *name.former))
-    ]
-    for (place, wanted), rows in zip(parts, _sharing(tx, noun, [wanted for _, wanted in parts]), strict=True):
-        found[place] += [_compared(wanted, row) for row in rows if row.record_id != owns[place]]
+def _alike(tx: Transaction, noun: str, several: Sequence[Sought], owns: Sequence[Own]) -> list[list[Guess]]:
+    """For each text the guesses from names that are alike."""
+    found: list[list[Guess]] = [[] for _ in several]
+    parts = [(place, wanted) for place, sought in enumerate(several) for wanted in sought.names]
+    asked = _sharing(tx, noun, [wanted for _, wanted in parts], [owns[place].sketches for place, _ in parts])
+    for (place, wanted), rows in zip(parts, asked, strict=True):
+        found[place] += [_compared(wanted, row) for row in rows if row.record_id != owns[place].record]
     return found
 
 
-def _sharing(tx: Transaction, noun: str, several: Sequence[Sequence[str]]) -> list[Sequence[Any]]:
+def _sharing(
+    tx: Transaction, noun: str, several: Sequence[Sequence[str]], owns: Sequence[frozenset[str]]
+) -> list[Sequence[Any]]:
     """For each of several sequences of words the names that have the sketches of all; where there are none, of all but one;
-    else of two of the longest."""
+    else of two of the longest. `owns` are the sketches of names that will be there, and count as if they were."""
     found: list[Sequence[Any]] = [()] * len(several)
-    attempts = [_attempts(wanted) for wanted in several]
-    while asked := {n: sets for n, each in enumerate(attempts) if not found[n] and (sets := next(each, None))}:
-        for n, rows in zip(asked, search.alike(tx, noun, list(asked.values())), strict=True):
+    attempts = {n: _attempts(wanted) for n, wanted in enumerate(several)}
+    while asked := {n: sets for n, each in attempts.items() if (sets := next(each, None))}:
+        for (n, sets), rows in zip(asked.items(), search.alike(tx, noun, list(asked.values())), strict=True):
             found[n] = rows
+            if rows or any(owns[n].issuperset(together) for together in sets):
+                del attempts[n]
     return found
 
 
 def _attempts(wanted: Sequence[str]) -> Iterator[list[Sequence[str]]]:
-    """The sets of sketches to look for, one attempt after the other; of the longest words, these first."""
-    sketches = [words.sketch(word) for word in sorted(set(wanted), key=lambda word: (-len(word), word))[:MOST_WORDS]]
+    """The sets of sketches to look for, one attempt after the other."""
+    sketches = _looked_for(wanted)
     for together in dict.fromkeys((len(sketches), len(sketches) - 1, 2)):
         if 0 < together <= len(sketches):
             yield list(combinations(sketches if together != 2 else sketches[:4], together))
+
+
+def _looked_for(wanted: Sequence[str]) -> list[str]:
+    """The sketches of the longest words, these first."""
+    return [words.sketch(word) for word in sorted(set(wanted), key=lambda word: (-len(word), word))[:MOST_WORDS]]
 
 
 def _compared(wanted: Sequence[str], row: Any) -> Guess:
@@ -200,11 +225,80 @@ def _similarity(one: Sequence[str], other: Sequence[str]) -> float:
     return (0.6 * token_sort_ratio(first, second) + 0.4 * token_set_ratio(first, second)) / 100
 
 
+# --- what resembles a new record --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What resembles a name in the state of the number `until`."""
+
+    sought: Sought
+    guesses: Sequence[Guess]
+    until: int
+
+
+def foresee(
+    tx: Transaction, organizations: Resource[Any], written: Sequence[tuple[str, UUID | None]]
+) -> list[Foreseen]:
+    """What resembles names that are about to be written, or have been, under these ids."""
+    until, several = tx.sequence(), [Sought.read(name) for name, _ in written]
+    owns = [Own(own, _sketches(words.apart(name)[0])) for name, own in written]
+    found = _guesses(tx, organizations.plural, several, owns)
+    return [Foreseen(sought, near, until) for sought, near in zip(several, found, strict=True)]
+
+
+def resembling(
+    tx: Transaction,
+    organizations: Resource[Any],
+    written: Sequence[tuple[str, UUID]],
+    foreseen: Sequence[Foreseen | None] = (),
+) -> list[list[Candidate]]:
+    """For each of some names, which have been written under these ids, the organizations that may be the same body. Beside what
+    is `foreseen` only those are looked at that were written later: two that come together are told of each other."""
+    known, later = _up_to_date(tx, organizations, written, foreseen)
+    exact = _by_key(later)
+    sketched = [(row, _sketches(row.key.split(" "))) for row in later]
+    others = []
+    for (_, own), each in zip(written, known, strict=True):
+        named = [guess for guess in (*each.guesses, *_named(each.sought, exact)) if guess.record != own]
+        nearest = _best([*named, *_alike_among(sketched, each.sought, own)])[:MOST_RESEMBLING]
+        others.append([guess for guess in nearest if guess.score >= RESEMBLING])
+    return _shown(tx, organizations, others)
+
+
+def _up_to_date(
+    tx: Transaction,
+    organizations: Resource[Any],
+    written: Sequence[tuple[str, UUID]],
+    foreseen: Sequence[Foreseen | None],
+) -> tuple[Sequence[Foreseen], Sequence[Any]]:
+    """What is known of each name, and the names that were written since."""
+    known = [each for each in foreseen if each is not None]
+    if written and len(known) == len(written):
+        later = search.later(tx, organizations.plural, min(each.until for each in known))
+        if later is not None:
+            return known, later
+    return foresee(tx, organizations, written), ()
+
+
+def _alike_among(rows: Sequence[tuple[Any, frozenset[str]]], sought: Sought, own: UUID) -> Iterator[Guess]:
+    """The guesses from those of some names that have the sketches of all words."""
+    for wanted in sought.names:
+        if together := _looked_for(wanted):
+            alike = (row for row, there in rows if there.issuperset(together) and row.record_id != own)
+            yield from (_compared(wanted, row) for row in alike)
+
+
+def _sketches(found: Iterable[str]) -> frozenset[str]:
+    return frozenset(map(words.sketch, found))
+
+
 # --- shown ------------------------------------------------------------------------------------------------------------
 
 
 def _shown(tx: Transaction, organizations: Resource[Any], made: Sequence[Sequence[Guess]]) -> list[list[Candidate]]:
-    found = records.texts(tx, organizations, list({guess.record for several in made for guess in several}))
+    ids = {guess.record for several in made for guess in several}
+    found = records.texts(tx, organizations, list(ids)) if ids else {}
     return [[_candidate(guess, *found[guess.record]) for guess in several if guess.record in found] for several in made]
 
 

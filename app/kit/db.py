@@ -35,7 +35,7 @@ from app.kit.replicas import Replica
 from app.kit.sides import Side, Watch
 from app.kit.turns import P, Queue, Soon, Turns
 from app.kit.vocabularies import Vocabulary
-from app.kit.writer import After, DryRun, Manner, Task, Work, Writer
+from app.kit.writer import After, Ahead, DryRun, Manner, Task, Work, Writer
 
 T = TypeVar("T")
 log = logging.getLogger("concord")
@@ -512,25 +512,36 @@ class Database:
 
         def run() -> Any:
             result = self.write(task, task.author, dry_run=task.dry_run)
-            return result if task.after is None else self.ask_after(task.after, [result])[0]
+            return result if task.after is None else self.ask_after(task.after, [result], [None])[0]
 
         return self._turns.submit(run, promise)
 
-    def ask_after(self, after: After[T], results: Sequence[T]) -> Sequence[T]:
-        """What `after` makes of the results of works that are stored."""
+    def submit_ahead(self, ahead: Ahead[T], works: Sequence[Work[T]]) -> Future[Sequence[Any]] | None:
+        """What `ahead` knows of works that are about to be done, on another thread; None where none has time. On SQLite it is
+        asked afterwards: both would want the same processor, the writer and who asks."""
+        if not self.primary.postgresql:
+            return None
         try:
-            return self.read(lambda tx: after(tx, results), primary=True)
+            return self.submit_read(lambda tx: ahead(tx, works), primary=True)
+        except Exception:  # too many wait, or no thread can be had: it is asked afterwards
+            return None
+
+    def ask_after(self, after: After[T], results: Sequence[T], known: Sequence[Any]) -> Sequence[T]:
+        """What `after` makes of the results of works that are stored, and of what was known of them ahead."""
+        try:
+            alone = None not in known  # it will probably see at a glance that nothing has come since
+            return self.read(lambda tx: after(tx, results, known), primary=True, alone=alone)
         except Exception:  # whatever it was: who would be refused now would think that nothing is stored
             log.exception("what was to be told of a write could not be asked")
             return results
 
-    def submit_after(self, after: After[T], results: Sequence[T]) -> Future[Sequence[T]]:
+    def submit_after(self, after: After[T], results: Sequence[T], known: Sequence[Any]) -> Future[Sequence[T]]:
         """The same on another thread; here, where that cannot be."""
         try:
-            return self._turns.submit(partial(self.ask_after, after, results), Future[Sequence[T]]())
+            return self._turns.submit(partial(self.ask_after, after, results, known), Future[Sequence[T]]())
         except Exception:  # too many wait, or no thread can be had: what is written is written
             asked: Future[Sequence[T]] = Future()
-            asked.set_result(self.ask_after(after, results))
+            asked.set_result(self.ask_after(after, results, known))
             return asked
 
     def probe(self) -> Probe:

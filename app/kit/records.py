@@ -333,14 +333,15 @@ def exists(tx: Transaction, table: sa.Table, key: str) -> bool:
 
 
 def texts(tx: Transaction, resource: Resource[Any], ids: Sequence[UUID]) -> dict[UUID, tuple[str, list[search.Text]]]:
-    """Of these records, by id, the slug and the texts by which each is found. One statement."""
+    """Of those of these records that are there, by id, the slug and the texts by which each is found. One statement."""
     rows = tx.rows(_of_ids(resource.table), {"ids": ids})
     return {row.id: (row.slug, list(resource.texts(snapshot(resource, row)))) for row in rows}
 
 
 @cache
 def _of_ids(table: sa.Table) -> sa.Select[Any]:
-    return sa.select(table.c.id, table.c.slug, table.c.shape, table.c.document).where(among(table.c.id))
+    shown = sa.select(table.c.id, table.c.slug, table.c.shape, table.c.document)
+    return shown.where(among(table.c.id), table.c.withdrawn_at.is_(None))
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

@@ -353,8 +353,19 @@ Computed = Asked | Brought
 Collected = Callable[[Transaction, Sequence[UUID]], Iterable[str]]
 """For some records of a noun, the slugs of the records of another that go with them."""
 
-Warned = Callable[[Transaction, Sequence[tuple[Any, UUID]]], Sequence[Sequence[Mapping[str, Any]]]]
-"""For some records that were just created, from their data and their ids: what the author of each may want to know."""
+
+@dataclass(frozen=True)
+class Warnings:
+    """What the author of a new record may want to know.
+
+    `foresee` is asked while some records are being stored, in a state that does not have them yet: from their data it gives for
+    each what may be known by then. `told` is asked in a state that has them: from their data, their ids, and for each what was
+    foreseen (None: nothing was) it gives the warnings.
+    """
+
+    foresee: Callable[[Transaction, Sequence[Any]], Sequence[Any]]
+    told: Callable[[Transaction, Sequence[tuple[Any, UUID]], Sequence[Any]], Sequence[Sequence[Mapping[str, Any]]]]
+
 
 COMMON = ("id", "slug", "version", "created_at", "updated_at")
 
@@ -366,8 +377,8 @@ class Resource(Generic[In]):
     `titled` gives the text that a slug is derived from, `texts` those by which a record is found; `rules` are asked before a
     write is stored and raise Invalid or Conflict; `computed` give the fields that no column holds, `by_day` says whether the
     calendar moves them; `collected` are the records that `include` may add beside those that the noun refers to, by the name
-    of their table; `moved` is the column that names the record which took the place of a withdrawn one; `warned` gives what
-    the answer to a creation warns of; `reserved` are slugs that no record gets, for something else has the address.
+    of their table; `moved` is the column that names the record which took the place of a withdrawn one; `warnings` are what
+    the answer to a creation tells its author; `reserved` are slugs that no record gets, for something else has the address.
     """
 
     name: str
@@ -384,7 +395,7 @@ class Resource(Generic[In]):
     by_day: bool = False
     collected: Mapping[str, tuple[str, Collected]] = field(default_factory=dict)
     moved: InstrumentedAttribute[Any] | None = None
-    warned: Warned | None = None
+    warnings: Warnings | None = None
     reserved: frozenset[str] = frozenset()
     plan: Plan = field(init=False)
     table: sa.Table = field(init=False)

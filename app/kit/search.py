@@ -482,6 +482,28 @@ def exactly(tx: Transaction, noun: str, keys: Sequence[str]) -> Sequence[Any]:
     return tx.rows(_OF_KEYS, {"keys": list(keys), "noun": noun})
 
 
+def later(tx: Transaction, noun: str, sequence: int) -> Sequence[Any] | None:
+    """The names of a noun (noun, record_id, key, id) that were written after the write number `sequence`; None where these are
+    more than LATER."""
+    bounds = {f"behind_{rank}": _number(rank, sequence, _PLACES) for rank in _NAMES}
+    rows = tx.rows(_LATER, {"noun": noun, **bounds})
+    return rows if len(rows) <= LATER else None
+
+
+LATER = 300
+_NAMES = tuple(rank for rank in Rank if rank is not _PROSE)
+
+
+def _behind(rank: Rank) -> sa.Select[Any]:
+    """The texts of a rank behind a bound."""
+    behind, beyond = sa.bindparam(f"behind_{rank}", type_=sa.BigInteger), str(_number(rank, 0, 0) + (1 << 60))
+    of_rank = (TEXT.c.id > behind, TEXT.c.id < sa.literal_column(beyond, sa.BigInteger))
+    return sa.select(*_SHOWN).where(*of_rank, TEXT.c.noun == sa.bindparam("noun"))
+
+
+_LATER = sa.select(sa.union_all(*map(_behind, _NAMES)).subquery()).limit(LATER + 1)
+
+
 def sequence_of(row: Any) -> int:
     """The number of the write from which on the text in a row is there."""
     return int(row.id) >> 8 & 0xF_FFFF_FFFF_FFFF

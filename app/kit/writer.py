@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, cast
 
 from psycopg.pq import TransactionStatus
 from sqlalchemy import exc
@@ -29,8 +29,11 @@ log = logging.getLogger("concord")
 
 
 Work = Callable[["Transaction"], T]
-After = Callable[["Transaction", Sequence[T]], Sequence[T]]
-"""What is asked when works are stored, in a state that has them, before their results are handed out: it makes new ones."""
+Ahead = Callable[["Transaction", Sequence[Work[T]]], Sequence[Any]]
+"""What is asked about works while they are done, in a state that may not have them: for each what is known by then."""
+After = Callable[["Transaction", Sequence[T], Sequence[Any]], Sequence[T]]
+"""What is asked when works are stored, in a state that has them, before their results are handed out: it makes new ones. Of
+each it is told what `Ahead` knew; None where nobody asked, or had an answer."""
 AtOnce = Callable[[Sequence["Transaction"], Sequence[Work[T]]], Sequence[T | None]]
 """Does works of one kind at once, each in the name of its own transaction, all of which are one to the database. What they made
 has its number by then. None of a work that is refused: nothing of it is there, and done by itself it will say why."""
@@ -49,10 +52,12 @@ class Share(Enum):
 
 class Manner(TypedDict, total=False):
     """How a work is done. What `after` asks holds nobody up; where it fails, what was written is stored all the same, and the
-    result is that of the work. `at_once` does several of these works, where they share so `closely`."""
+    result is that of the work. `at_once` does several of these works, where they share so `closely`; while it does, another
+    thread asks what may be asked `ahead`."""
 
     dry_run: bool
     share: Share
+    ahead: Ahead[Any] | None
     after: After[Any] | None
     at_once: AtOnce[Any] | None
     begun: Begun
@@ -65,6 +70,17 @@ class DryRun(Exception):
         self.result = result
 
 
+class Known(NamedTuple):
+    """What is being asked ahead of some works, and which of them it is about."""
+
+    asked: Future[Sequence[Any]]
+    place: int
+
+    def answer(self) -> Any:
+        """What is known, or None; when it has been asked."""
+        return None if self.asked.exception() else self.asked.result()[self.place]
+
+
 @dataclass(slots=True)
 class Task:
     """A work that waits for its turn, and what belongs to it."""
@@ -74,9 +90,11 @@ class Task:
     promise: Promise[Any]
     dry_run: bool = False
     share: Share = Share.freely
+    ahead: Ahead[Any] | None = None
     after: After[Any] | None = None
     at_once: AtOnce[Any] | None = None
     begun: Begun = lambda _: None
+    known: Known | None = None
 
     def __call__(self, tx: Transaction) -> Any:
         self.begun(tx)
@@ -275,10 +293,12 @@ class Writer:
         """What came of each of them, committed."""
         if self._side.away:
             return [(task, ALONE) for task in tasks]
+        groups, others = ([], tasks) if apart else _groups(tasks)
+        for group in groups:
+            self._ask_ahead(group)
         with self._side.writing(shared=True) as connection:
             together = _Together(self._database, connection)
             one = partial(self._outcome, connection, together, apart=apart)
-            groups, others = ([], tasks) if apart else _groups(tasks)
             outcomes = [(task, one(task)) for task in others if task.closely]
             for group in groups:
                 together.seal()  # what was done before has numbers before
@@ -298,17 +318,35 @@ class Writer:
             raise (_Spoilt if is_open(connection) else _RolledBack) from error
         return [(task, ALONE if result is None else result) for task, result in zip(group, results, strict=True)]
 
+    def _ask_ahead(self, group: list[Task]) -> None:
+        """Have it asked on another thread what can be said of these tasks before they are done."""
+        ahead = group[0].ahead
+        asked = None if ahead is None else self._database.submit_ahead(ahead, [task.work for task in group])
+        if asked is not None:
+            for place, task in enumerate(group):
+                task.known = Known(asked, place)
+
     def _hand_out(self, written: Sequence[tuple[Task, Any]]) -> None:
         """Give each of these tasks its result; where more is to be asked, all at once, while the next write goes on."""
-        asking: dict[After[Any], list[tuple[Task, Any]]] = {}
+        asking: dict[tuple[After[Any], Future[Any] | None], list[tuple[Task, Any]]] = {}
         for task, result in written:
             if task.after is None:
                 task.promise.set_result(result)
             else:
-                asking.setdefault(task.after, []).append((task, result))
-        for after, several in asking.items():
-            asked = self._database.submit_after(after, [result for _, result in several])
-            asked.add_done_callback(partial(_tell, several))
+                about = task.after, None if task.known is None else task.known.asked
+                asking.setdefault(about, []).append((task, result))
+        for (after, ahead), several in asking.items():
+            ask = partial(self._ask_after, after, several)
+            if ahead is None:
+                ask(None)
+            else:
+                ahead.add_done_callback(ask)
+
+    def _ask_after(self, after: After[Any], written: list[tuple[Task, Any]], _: object) -> None:
+        """Have it asked on another thread what comes after these tasks."""
+        known = [None if task.known is None else task.known.answer() for task, _ in written]
+        asked = self._database.submit_after(after, [result for _, result in written], known)
+        asked.add_done_callback(partial(_tell, written))
 
     def _outcome(self, connection: Connection, together: _Together, task: Task, *, apart: bool) -> Any:
         """What the task returns, or ALONE: it fails, and its own transaction will tell passing from lasting, and answer."""

@@ -120,7 +120,9 @@ def _create(subject: Subject) -> Any:
     values = {"name": "Bureau of Applied Benchmarks", "acronym": "BAB", "kind": "other", "country": "CH"}
     data = records.validated(ORGANIZATIONS, values)
     stored = subject.database.write(lambda tx: records.create(tx, ORGANIZATIONS, data), BUILDER, dry_run=True)
-    return subject.read(lambda tx: ORGANIZATIONS.warned and ORGANIZATIONS.warned(tx, [(data, stored.id)]))
+    return subject.read(
+        lambda tx: ORGANIZATIONS.warnings and ORGANIZATIONS.warnings.told(tx, [(data, stored.id)], [None])
+    )
 
 
 def _change(subject: Subject) -> Any:

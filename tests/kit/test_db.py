@@ -7,6 +7,7 @@ import itertools
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -898,7 +899,7 @@ def test_a_record_that_is_made_and_changed_in_one_commit_has_both_in_its_history
 def test_what_is_asked_after_writes_that_share_a_commit_is_asked_once_and_finds_them_all(database: Database) -> None:
     asked: list[list[str]] = []
 
-    def after(tx: Transaction, slugs: Any) -> list[str]:
+    def after(tx: Transaction, slugs: Any, _: Any) -> list[str]:
         asked.append(list(slugs))
         return [f"{slug} of {len(numbers(tx))}" for slug in slugs]
 
@@ -913,7 +914,7 @@ def test_what_is_asked_after_writes_that_share_a_commit_is_asked_once_and_finds_
 def test_a_write_is_stored_and_answered_though_what_is_asked_after_it_fails(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def after(tx: Transaction, slugs: Any) -> list[str]:
+    def after(tx: Transaction, slugs: Any, _: Any) -> list[str]:
         raise Unavailable(f"not now: {len(slugs)} {tx.now}")
 
     future = database.submit_write(organization("Body"), TESTER, share=Share.closely, after=after)
@@ -1056,7 +1057,7 @@ def test_a_line_that_is_lost_while_it_is_made_is_no_lost_commit(
 def test_what_is_written_is_told_also_where_no_thread_can_be_had_to_ask_more(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    after = lambda tx, slugs: [f"{slug} of {len(numbers(tx))}" for slug in slugs]  # noqa: E731
+    after = lambda tx, slugs, _: [f"{slug} of {len(numbers(tx))}" for slug in slugs]  # noqa: E731
     with busy(database):
         futures = [
             database.submit_write(organization(f"Body {n}"), TESTER, share=Share.closely, after=after) for n in range(3)
@@ -1164,6 +1165,52 @@ def test_what_cannot_be_done_at_once_is_done_one_by_one(
     futures = submit_all(database, works, at_once)
     assert [future.result(LONG) for future in futures] == [f"body-{n}" for n in range(6)]
     assert database.read(numbers) == list(range(1, 8))
+
+
+def known_of(transaction: Transaction, works: Sequence[Any]) -> list[str]:
+    assert transaction.snapshot
+    return [f"{work.name} is known" for work in works]
+
+
+def with_what_is_known(_: Transaction, slugs: Sequence[str], known: Sequence[Any]) -> Any:
+    return list(zip(slugs, known, strict=True))
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.3], ids=["at once", "only when all is stored"])
+def test_what_is_asked_ahead_of_works_that_are_done_at_once_is_told_to_what_comes_after(
+    database: Database, pause: float
+) -> None:
+    """Each work is told what is known of itself; on SQLite nobody asks ahead."""
+
+    def ahead(tx: Transaction, works: Sequence[Any]) -> list[str]:
+        time.sleep(pause)
+        return known_of(tx, works)
+
+    at_once, works = Creations(), [Creation("Body 0" if n == 2 else f"Body {n}") for n in range(5)]
+    futures = submit_all(database, works, at_once, ahead=ahead, after=with_what_is_known)
+    assert isinstance(futures[2].exception(LONG), Conflict)
+    asked = database.primary.postgresql
+    for n in (0, 1, 3, 4):
+        assert futures[n].result(LONG) == (f"body-{n}", f"Body {n} is known" if asked else None)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("how", ["it fails", "no thread"])
+def test_what_cannot_be_asked_ahead_is_not_known_and_costs_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    def ahead(tx: Transaction, works: Sequence[Any]) -> list[str]:
+        raise RuntimeError(f"{tx.now} is no time to ask about {len(works)}")
+
+    def none(*_: Any, **__: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    if how == "no thread":
+        monkeypatch.setattr(database, "submit_read", none)
+    works = [Creation(f"Body {n}") for n in range(3)]
+    told = ahead if how == "it fails" else known_of
+    futures = submit_all(database, works, Creations(), ahead=told, after=with_what_is_known)
+    assert [future.result(LONG) for future in futures] == [(f"body-{n}", None) for n in range(3)]
 
 
 def test_a_single_work_of_a_kind_and_works_of_other_kinds_are_done_beside(database: Database) -> None:

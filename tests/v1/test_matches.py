@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 import sqlalchemy as sa
 
+from app.api.v1.organizations import RESOURCE as ORGANIZATIONS
+from app.exchange import matching
+from app.kit import search
 from app.kit.db import Database
 from tests.support.answers import nothing_written, parameters, pointers, problem
 from tests.support.builders import organization
@@ -178,6 +182,55 @@ def test_what_was_answered_with_a_warning_can_be_edited_and_sent_back(health: ht
 
 def test_a_name_like_no_other_has_no_warning(health: httpx.Client) -> None:
     assert "warnings" not in health.post("/v1/organizations", json={"name": "Quite Different", "kind": "other"}).json()
+
+
+NEWCOMERS = (
+    "World Health Organisation (WHO)", "Int'l Labour Org.", "ECO", "Group of the World Bank", "UN Trade & Development / UNCTAD",
+    "Zonal Board for Bees", "Bees: the Zonal Board", "Quite Different", "Zonal Board", "International",
+)  # fmt: skip
+
+
+@pytest.fixture
+def newcomers(health: httpx.Client, database: Database) -> tuple[list[tuple[str, UUID]], list[matching.Foreseen]]:
+    """Names that were written after it was asked what resembles them, some of them like each other; and what was said."""
+    names = [(name, None) for name in NEWCOMERS]
+    foreseen = database.read(lambda tx: matching.foresee(tx, ORGANIZATIONS, names))
+    written = [(name, UUID(organization(health, name=name)["id"])) for name in NEWCOMERS]
+    return written, foreseen
+
+
+@pytest.mark.parametrize("most", [search.LATER, 3], ids=["few came meanwhile", "many did"])
+def test_what_was_foreseen_with_what_came_meanwhile_is_what_is_found_afterwards(
+    database: Database, newcomers: Any, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    written, foreseen = newcomers
+    afterwards = database.read(lambda tx: matching.resembling(tx, ORGANIZATIONS, written))
+    monkeypatch.setattr(search, "LATER", most)
+    assert database.read(lambda tx: matching.resembling(tx, ORGANIZATIONS, written, foreseen)) == afterwards
+    slugs = [{candidate.slug for candidate in several} for several in afterwards]
+    assert slugs[:4] == [{"who"}, {"ilo"}, {"eco-1", "eco-2"}, {"bank"}]
+    assert (slugs[5], slugs[6]) == ({"bees-the-zonal-board"}, {"zonal-board-for-bees"}), "each is told of the other"
+    assert slugs[7] == set()
+
+
+def test_what_was_withdrawn_since_it_was_foreseen_is_not_told(
+    health: httpx.Client, database: Database, newcomers: Any
+) -> None:
+    written, foreseen = newcomers
+    health.delete("/v1/organizations/who", headers={"If-Match": "*"}).raise_for_status()
+    told = database.read(lambda tx: matching.resembling(tx, ORGANIZATIONS, written, foreseen))
+    assert told[0] == []
+    assert told == database.read(lambda tx: matching.resembling(tx, ORGANIZATIONS, written))
+
+
+def test_what_is_asked_where_all_is_foreseen_and_nothing_is_alike_is_one_statement(
+    health: httpx.Client, database: Database
+) -> None:
+    name = "Quite Different"
+    foreseen = database.read(lambda tx: matching.foresee(tx, ORGANIZATIONS, [(name, None)]))
+    written = [(name, UUID(organization(health, name=name)["id"]))]
+    told = database.read(lambda tx: (matching.resembling(tx, ORGANIZATIONS, written, foreseen), tx.left), alone=True)
+    assert told == ([[]], 0)
 
 
 def test_an_identifier_that_another_has_is_a_conflict(health: httpx.Client) -> None:

@@ -9,7 +9,8 @@ from uuid import UUID
 from pydantic import Field
 
 from app.api.v1.evidence import CitableOut, CitableQuery, cited
-from app.exchange.matching import resembling
+from app.exchange import matching
+from app.exchange.matching import Foreseen
 from app.kit.db import Transaction
 from app.kit.fields import (
     CommaSeparated,
@@ -27,7 +28,7 @@ from app.kit.fields import (
     Word,
 )
 from app.kit.filters import Equals, Lifetime, Refers, Timed
-from app.kit.resource import Reference, Resource
+from app.kit.resource import Reference, Resource, Warnings
 from app.kit.rules import acyclic
 from app.registry import organizations
 from app.registry.citations import CitedNoun, evidence_of
@@ -86,14 +87,22 @@ class OrganizationQuery(CitableQuery, Timed):
     descendants: Flag = Field(default=False, description="With `part_of`: at any depth.")
 
 
-def warned(tx: Transaction, written: Sequence[tuple[OrganizationIn, UUID]]) -> list[list[dict[str, Any]]]:
+def foresee(tx: Transaction, several: Sequence[OrganizationIn]) -> Sequence[Foreseen]:
+    """For each what resembles it now."""
+    return matching.foresee(tx, RESOURCE, [(data.name, None) for data in several])
+
+
+def warned(
+    tx: Transaction, written: Sequence[tuple[OrganizationIn, UUID]], foreseen: Sequence[Foreseen | None] = ()
+) -> list[list[dict[str, Any]]]:
     """For each the organizations that may be the same body."""
+    names = [(data.name, identifier) for data, identifier in written]
     return [
         [
             {"code": "resembles", "message": f"This may be {found.name} ({found.slug}).", "candidate": found.shown()}
             for found in several
         ]
-        for several in resembling(tx, RESOURCE, [(data.name, identifier) for data, identifier in written])
+        for several in matching.resembling(tx, RESOURCE, names, foreseen)
     ]
 
 
@@ -117,6 +126,6 @@ RESOURCE: Resource[OrganizationIn] = Resource(
     computed=(evidence_of(CitedNoun.organizations),),
     collected=cited(CitedNoun.organizations),
     moved=Organization.merged_into_id,
-    warned=warned,
+    warnings=Warnings(foresee, warned),
     reserved=frozenset({"match"}),
 )
