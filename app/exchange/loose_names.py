@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 
 from app.kit.text import fold
 
@@ -50,8 +50,11 @@ def words(name: str) -> list[str]:
     first MAX_LENGTH characters are looked at."""
     joined = _CO.sub("co", _expanded(fold(name[:MAX_LENGTH])).replace("’", "'"))
     bare = _ELIDED.sub("", _POSSESSIVE.sub("", joined)).replace("'", "")
-    spaced = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in bare)
-    found = [spelled for word in spaced.split() for spelled in _spelling(word).split()]
+    if bare.isascii():
+        spaced = _NO_WORD.sub(" ", bare)
+    else:
+        spaced = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in bare)
+    found = [spelled for word in spaced.split() for spelled in _spelling(word)]
     significant = [word for word in found if word not in _STOP_WORDS] or found
     return _CO_WORDS.sub("co", " ".join(significant)).split()
 
@@ -183,6 +186,8 @@ _SPELLINGS = {
 _IZATION = re.compile(r"isation(s|al)?\Z")
 _CO = re.compile(r"\bco[-‐](?=o)")
 _CO_WORDS = re.compile(r"\bco (?=operati|ordinat)")
+_NO_WORD = re.compile("[^0-9A-Za-z]+")
+"""What stands between words in ASCII."""
 _POSSESSIVE = re.compile(r"(?<=\w)'s(?!\w)")
 _ELIDED = re.compile(r"(?<![\w'])(?:l|d|qu)'(?=\w)")
 _ENGLISH = "a an and at by for from in of on the to with"
@@ -207,5 +212,6 @@ def _in_full(word: str, match: re.Match[str]) -> str:
     return word.capitalize() if match[0][0].isupper() else word
 
 
-def _spelling(word: str) -> str:
-    return _IZATION.sub(r"ization\1", _SPELLINGS.get(word, word))
+@lru_cache(maxsize=4096)  # names are made of few words
+def _spelling(word: str) -> tuple[str, ...]:
+    return tuple(_IZATION.sub(r"ization\1", _SPELLINGS.get(word, word)).split())
