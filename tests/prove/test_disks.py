@@ -55,8 +55,8 @@ def test_a_file_that_may_not_grow_takes_no_write_and_is_read_and_goes_on_when_it
 
 # --- a disk that is full --------------------------------------------------------------------------------------------------
 
-SIZE = 32
-"""MiB of the disk: ten rounds leave 16 of them in SQLite's file and its log."""
+SIZE = 48
+"""MiB of the disk: ten rounds leave 16 of them in SQLite's file and as many in its log."""
 BALLAST = 16_384
 
 
