@@ -7,6 +7,8 @@ pooler, which hands it to somebody else at the end of each transaction (pgbounce
 from __future__ import annotations
 
 import math
+import random
+import sqlite3
 import time
 from collections.abc import Mapping
 from typing import Any, cast
@@ -16,7 +18,7 @@ from psycopg import Connection as Session
 from sqlalchemy import event, exc
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import URL, Connection, ExceptionContext, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.pool import ConnectionPoolEntry
 
 BEGIN = {
@@ -39,8 +41,8 @@ CACHE = 2_000
 LOG = 4_000
 """Pages of SQLite's log from which on a commit copies it into the file itself: 16 MB. The writer has it done sooner, beside the
 writes (`kit/checkpoints.py`); but a log to which somebody always adds something can be begun anew only by who adds to it."""
+LOGGED = "PRAGMA journal_mode = WAL"
 SQLITE_PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 5000",
@@ -122,6 +124,7 @@ def _sqlite_engine(url: URL, pool_size: int) -> sa.Engine:
         connection.set_progress_handler(lambda: time.monotonic() > entry.info.get(UNTIL, math.inf), 1_000_000)
         connection.isolation_level = None  # BEGIN is ours: the driver's comes too late
         cursor = connection.cursor()
+        _insist(cursor, LOGGED)
         for pragma in SQLITE_PRAGMAS:
             cursor.execute(pragma)
         cursor.close()
@@ -132,6 +135,25 @@ def _sqlite_engine(url: URL, pool_size: int) -> sa.Engine:
             connection.exec_driver_sql(told)
 
     return engine
+
+
+def _insist(cursor: DBAPICursor, statement: str) -> None:
+    """Execute it, though the file be locked for a moment. Of several who open a new file at once, and would each have it
+    written with a log, SQLite refuses some without waiting: each holds what another waits for."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            cursor.execute(statement)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(random.uniform(0.001, 0.02))  # noqa: S311
+        else:
+            return
+
+
+PATIENCE = 5.0
+"""Seconds for which a file may be locked, as `busy_timeout` has it."""
 
 
 def connecting(url: URL) -> dict[str, Any]:
