@@ -10,7 +10,8 @@ import math
 import random
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -82,12 +83,18 @@ TURNED_AWAY = frozenset({READ_ONLY, "57P01", "57P02", "57P03", "57P05", "25P03",
 took its place). The whole pool is given up, so that the next connection finds who serves now."""
 
 
-def make_engine(url: str | URL, *, pool_size: int, limits: Mapping[str, str] = LIMITS) -> sa.Engine:
-    """An engine for `sqlite:///file` or `postgresql://…` (psycopg 3). Its errors, which end in the log, repeat no values."""
+Watching = Callable[["Session[Any]"], AbstractContextManager[object]]
+
+
+def make_engine(
+    url: str | URL, *, pool_size: int, limits: Mapping[str, str] = LIMITS, watching: Watching = nullcontext
+) -> sa.Engine:
+    """An engine for `sqlite:///file` or `postgresql://…` (psycopg 3). Its errors, which end in the log, repeat no values.
+    `watching`: while a new session of PostgreSQL is told how things are done here, somebody looks whether it answers."""
     address = parsed(url)
     if address.get_backend_name() == "sqlite":
         return _sqlite_engine(address, pool_size)
-    return _postgresql_engine(address, pool_size, limits)
+    return _postgresql_engine(address, pool_size, limits, watching)
 
 
 def parsed(url: str | URL) -> URL:
@@ -184,7 +191,7 @@ def is_pooled(session: Session[Any]) -> bool:
     return session.execute("SELECT pg_backend_pid()").fetchone() != (session.info.backend_pid,)
 
 
-def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> sa.Engine:
+def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str], watching: Watching) -> sa.Engine:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     engine = sa.create_engine(
@@ -202,11 +209,12 @@ def _postgresql_engine(url: URL, pool_size: int, limits: Mapping[str, str]) -> s
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
         session = cast("Session[Any]", connection)
-        entry.info[POOLED] = is_pooled(session)
-        if entry.info[POOLED]:
-            session.prepare_threshold = None  # what one session has prepared is unknown to the next
-        elif for_good:
-            session.execute(for_good.encode())
+        with watching(session):
+            entry.info[POOLED] = is_pooled(session)
+            if entry.info[POOLED]:
+                session.prepare_threshold = None  # what one session has prepared is unknown to the next
+            elif for_good:
+                session.execute(for_good.encode())
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

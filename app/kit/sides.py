@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -40,15 +40,15 @@ class Side:
 
     def __init__(self, name: str, url: str | URL, *, pool_size: int) -> None:
         self.name = name
-        self.engine = make_engine(url, pool_size=pool_size)
+        self._lines: dict[int, tuple[Any, float]] = {}  # the sessions that are used now, and since when
+        self._lock = threading.Lock()
+        self.engine = make_engine(url, pool_size=pool_size, watching=self._watched)
         self.postgresql = self.engine.dialect.name == "postgresql"
         self.away = False
         self._reading = self.engine.execution_options(**{"for": "read"})
         self._asking = self.engine.execution_options(**{"for": "one"})
         self._writing = self.engine.execution_options(**{"for": "write"})
         self._sharing = self.engine.execution_options(**{"for": "share"})
-        self._lines: dict[int, tuple[Any, float]] = {}  # the sessions that are used now, and since when
-        self._lock = threading.Lock()
         self._own = threading.local()  # the connection that a thread keeps from one single statement to the next
         self._quiet_until = 0.0
         self.looks: tuple[Callable[[], None], ...] = (self.look,)
@@ -119,9 +119,13 @@ class Side:
                     error.add_note(AT_COMMIT)
                 raise
 
+    def _on_the_line(self, connection: Connection) -> AbstractContextManager[None]:
+        return self._watched(connection.connection.dbapi_connection)
+
     @contextmanager
-    def _on_the_line(self, connection: Connection) -> Iterator[None]:
-        key, session = id(connection), connection.connection.dbapi_connection
+    def _watched(self, session: Any) -> Iterator[None]:
+        """While somebody waits for what this session says."""
+        key = id(session)
         with self._lock:
             self._lines[key] = (session, time.monotonic())
         try:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from app.kit import records, revisions
+from app.kit import engines, records, revisions
 from app.kit.db import Database, Transaction, table_of
 from app.kit.errors import Conflict, Full, Invalid, Unavailable
 from app.kit.probes import ReadingProbe, ServerProbe
@@ -345,6 +345,28 @@ def refused(client: httpx.Client) -> float:
     begun = time.monotonic()
     assert client.get("/v1/organizations").status_code == 503
     return time.monotonic() - begun
+
+
+def test_a_line_that_falls_silent_while_a_session_is_made_is_noticed_as_any_other(
+    line: Line, through: tuple[httpx.Client, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looked up a key on it would keep all who come with that key waiting."""
+    client, database = through
+    usual = engines.is_pooled
+    with ExitStack() as trouble:
+
+        def fallen_silent(session: Any) -> bool:
+            if line.through.is_set():
+                trouble.enter_context(line.troubled("silent"))
+            return usual(session)
+
+        monkeypatch.setattr(engines, "is_pooled", fallen_silent)
+        database.engine.dispose()
+        assert refused(client) < HUNG * SLACK
+        until(lambda: database.primary.away, HUNG * SLACK)
+        assert refused(client) < HUNG * SLACK
+        monkeypatch.setattr(engines, "is_pooled", usual)
+    until(lambda: client.get("/v1/organizations").status_code == 200, HUNG * SLACK)
 
 
 @pytest.mark.proves("R9", database="postgresql")
