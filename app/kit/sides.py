@@ -40,7 +40,7 @@ class Side:
 
     def __init__(self, name: str, url: str | URL, *, pool_size: int) -> None:
         self.name = name
-        self._lines: dict[int, tuple[Any, float]] = {}  # the sessions that are used now, and since when
+        self._lines: dict[object, tuple[Any, float]] = {}  # the sessions that are used now, and since when
         self._lock = threading.Lock()
         self.engine = make_engine(url, pool_size=pool_size, watching=self._watched)
         self.postgresql = self.engine.dialect.name == "postgresql"
@@ -125,7 +125,7 @@ class Side:
     @contextmanager
     def _watched(self, session: Any) -> Iterator[None]:
         """While somebody waits for what this session says."""
-        key = id(session)
+        key = object()  # it may be used again before this ends: by a unit of work within another
         with self._lock:
             self._lines[key] = (session, time.monotonic())
         try:
