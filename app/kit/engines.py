@@ -42,11 +42,13 @@ CACHE = 2_000
 LOG = 4_000
 """Pages of SQLite's log from which on a commit copies it into the file itself: 16 MB. The writer has it done sooner, beside the
 writes (`kit/checkpoints.py`); but a log to which somebody always adds something can be begun anew only by who adds to it."""
-LOGGED = "PRAGMA journal_mode = WAL"
+PATIENCE = 5.0
+"""Seconds for which a file of SQLite may be locked."""
 SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
-    "PRAGMA busy_timeout = 5000",
+    f"PRAGMA busy_timeout = {PATIENCE * 1_000:.0f}",
     "PRAGMA mmap_size = 268435456",
     f"PRAGMA cache_size = -{CACHE}",
     f"PRAGMA wal_autocheckpoint = {LOG}",
@@ -131,9 +133,8 @@ def _sqlite_engine(url: URL, pool_size: int) -> sa.Engine:
         connection.set_progress_handler(lambda: time.monotonic() > entry.info.get(UNTIL, math.inf), 1_000_000)
         connection.isolation_level = None  # BEGIN is ours: the driver's comes too late
         cursor = connection.cursor()
-        _insist(cursor, LOGGED)
         for pragma in SQLITE_PRAGMAS:
-            cursor.execute(pragma)
+            _insist(cursor, pragma)
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -157,10 +158,6 @@ def _insist(cursor: DBAPICursor, statement: str) -> None:
             time.sleep(random.uniform(0.001, 0.02))  # noqa: S311
         else:
             return
-
-
-PATIENCE = 5.0
-"""Seconds for which a file may be locked, as `busy_timeout` has it."""
 
 
 def connecting(url: URL) -> dict[str, Any]:
