@@ -92,30 +92,6 @@ class Guess:
         return -self.score, self.record
 
 
-@dataclass(frozen=True, slots=True)
-class Sought:
-    """A text that is to be matched, taken apart: its key, those of the names and acronyms that it holds beside, and the words
-    of each name."""
-
-    key: str
-    others: Sequence[str]
-    names: Sequence[Sequence[str]]
-
-    @classmethod
-    def read(cls, text: str) -> Sought:
-        name, key = read_name(text), key_of(text)
-        others = dict.fromkeys(key_of(part) for part in _names(name))
-        names = dict.fromkeys((name.name, *name.alternatives, *name.former))
-        return cls(
-            key, [other for other in others if other not in ("", key)], [loose_names.words(part) for part in names]
-        )
-
-
-def guesses(tx: Transaction, noun: str, names: Sequence[str], limit: int) -> list[list[Guess]]:
-    """The same of records of any noun, before they are read."""
-    return [_best(several)[:limit] for several in _guesses(tx, noun, [Sought.read(name) for name in names])]
-
-
 class Own(NamedTuple):
     """The record that a text is the name of: it is no guess, but counts as one where it will be there."""
 
@@ -123,9 +99,46 @@ class Own(NamedTuple):
     sketches: frozenset[str] = frozenset()
 
 
-def _guesses(tx: Transaction, noun: str, several: Sequence[Sought], owns: Sequence[Own] = ()) -> list[list[Guess]]:
-    exact = _exact(tx, noun, several)
-    alike = _alike(tx, noun, several, owns or [Own()] * len(several))
+NOBODYS = Own()
+
+
+class Name(NamedTuple):
+    """The words of a name, and the sketches of the longest of them, these first."""
+
+    words: Sequence[str]
+    sketches: Sequence[str]
+
+    @classmethod
+    def read(cls, text: str) -> Name:
+        found = loose_names.words(text)
+        longest = sorted(set(found), key=lambda word: (-len(word), word))[:MOST_WORDS]
+        return cls(found, [words.sketch(word) for word in longest])
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A text that is to be matched, taken apart: its key, those of the names and acronyms that it holds beside, its names."""
+
+    key: str
+    others: Sequence[str]
+    names: Sequence[Name]
+    own: Own
+
+    @classmethod
+    def read(cls, text: str, own: Own = NOBODYS) -> Sought:
+        name, key = read_name(text), key_of(text)
+        others = dict.fromkeys(key_of(part) for part in _names(name))
+        names = dict.fromkeys((name.name, *name.alternatives, *name.former))
+        return cls(key, [other for other in others if other not in ("", key)], list(map(Name.read, names)), own)
+
+
+def guesses(tx: Transaction, noun: str, names: Sequence[str], limit: int) -> list[list[Guess]]:
+    """The same of records of any noun, before they are read."""
+    return [_best(several)[:limit] for several in _guesses(tx, noun, [Sought.read(name) for name in names])]
+
+
+def _guesses(tx: Transaction, noun: str, several: Sequence[Sought]) -> list[list[Guess]]:
+    exact, alike = _exact(tx, noun, several), _alike(tx, noun, several)
     return [[*_named(sought, exact), *near] for sought, near in zip(several, alike, strict=True)]
 
 
@@ -169,42 +182,36 @@ def _named(sought: Sought, exact: Mapping[str, list[Guess]]) -> Iterator[Guess]:
 # --- alike ------------------------------------------------------------------------------------------------------------
 
 
-def _alike(tx: Transaction, noun: str, several: Sequence[Sought], owns: Sequence[Own]) -> list[list[Guess]]:
+def _alike(tx: Transaction, noun: str, several: Sequence[Sought]) -> list[list[Guess]]:
     """For each text the guesses from names that are alike."""
     found: list[list[Guess]] = [[] for _ in several]
-    parts = [(place, wanted) for place, sought in enumerate(several) for wanted in sought.names]
-    asked = _sharing(tx, noun, [wanted for _, wanted in parts], [owns[place].sketches for place, _ in parts])
-    for (place, wanted), rows in zip(parts, asked, strict=True):
-        found[place] += [_compared(wanted, row) for row in rows if row.record_id != owns[place].record]
+    parts = [(place, name) for place, sought in enumerate(several) for name in sought.names]
+    asked = _sharing(tx, noun, [(name.sketches, several[place].own.sketches) for place, name in parts])
+    for (place, name), rows in zip(parts, asked, strict=True):
+        found[place] += [_compared(name.words, row) for row in rows if row.record_id != several[place].own.record]
     return found
 
 
 def _sharing(
-    tx: Transaction, noun: str, several: Sequence[Sequence[str]], owns: Sequence[frozenset[str]]
+    tx: Transaction, noun: str, several: Sequence[tuple[Sequence[str], frozenset[str]]]
 ) -> list[Sequence[Any]]:
-    """For each of several sequences of words the names that have the sketches of all; where there are none, of all but one;
-    else of two of the longest. `owns` are the sketches of names that will be there, and count as if they were."""
+    """For each of several sequences of sketches the names that have all; where there are none, all but one; else two of the
+    first. Beside each stand the sketches of a name that will be there, and counts as if it were."""
     found: list[Sequence[Any]] = [()] * len(several)
-    attempts = {n: _attempts(wanted) for n, wanted in enumerate(several)}
+    attempts = {n: _attempts(sketches) for n, (sketches, _) in enumerate(several)}
     while asked := {n: sets for n, each in attempts.items() if (sets := next(each, None))}:
         for (n, sets), rows in zip(asked.items(), search.alike(tx, noun, list(asked.values())), strict=True):
             found[n] = rows
-            if rows or any(owns[n].issuperset(together) for together in sets):
+            if rows or any(several[n][1].issuperset(together) for together in sets):
                 del attempts[n]
     return found
 
 
-def _attempts(wanted: Sequence[str]) -> Iterator[list[Sequence[str]]]:
+def _attempts(sketches: Sequence[str]) -> Iterator[list[Sequence[str]]]:
     """The sets of sketches to look for, one attempt after the other."""
-    sketches = _looked_for(wanted)
     for together in dict.fromkeys((len(sketches), len(sketches) - 1, 2)):
         if 0 < together <= len(sketches):
             yield list(combinations(sketches if together != 2 else sketches[:4], together))
-
-
-def _looked_for(wanted: Sequence[str]) -> list[str]:
-    """The sketches of the longest words, these first."""
-    return [words.sketch(word) for word in sorted(set(wanted), key=lambda word: (-len(word), word))[:MOST_WORDS]]
 
 
 def _compared(wanted: Sequence[str], row: Any) -> Guess:
@@ -241,9 +248,9 @@ def foresee(
     tx: Transaction, organizations: Resource[Any], written: Sequence[tuple[str, UUID | None]]
 ) -> list[Foreseen]:
     """What resembles names that are about to be written, or have been, under these ids."""
-    until, several = tx.sequence(), [Sought.read(name) for name, _ in written]
-    owns = [Own(own, _sketches(words.apart(name)[0])) for name, own in written]
-    found = _guesses(tx, organizations.plural, several, owns)
+    until = tx.sequence()
+    several = [Sought.read(name, Own(own, _sketches(words.apart(name)[0]))) for name, own in written]
+    found = _guesses(tx, organizations.plural, several)
     return [Foreseen(sought, near, until) for sought, near in zip(several, found, strict=True)]
 
 
@@ -283,10 +290,10 @@ def _up_to_date(
 
 def _alike_among(rows: Sequence[tuple[Any, frozenset[str]]], sought: Sought, own: UUID) -> Iterator[Guess]:
     """The guesses from those of some names that have the sketches of all words."""
-    for wanted in sought.names:
-        if together := _looked_for(wanted):
-            alike = (row for row, there in rows if there.issuperset(together) and row.record_id != own)
-            yield from (_compared(wanted, row) for row in alike)
+    for name in sought.names:
+        if name.sketches:
+            alike = (row for row, there in rows if there.issuperset(name.sketches) and row.record_id != own)
+            yield from (_compared(name.words, row) for row in alike)
 
 
 def _sketches(found: Iterable[str]) -> frozenset[str]:

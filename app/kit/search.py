@@ -485,23 +485,23 @@ def exactly(tx: Transaction, noun: str, keys: Sequence[str]) -> Sequence[Any]:
 def later(tx: Transaction, noun: str, sequence: int) -> Sequence[Any] | None:
     """The names of a noun (noun, record_id, key, id) that were written after the write number `sequence`; None where these are
     more than LATER."""
-    bounds = {f"behind_{rank}": _number(rank, sequence, _PLACES) for rank in _NAMES}
+    bounds = {f"behind_{rank}": _number(rank, sequence, _PLACES) for rank in _NAMING}
     rows = tx.rows(_LATER, {"noun": noun, **bounds})
     return rows if len(rows) <= LATER else None
 
 
 LATER = 300
-_NAMES = tuple(rank for rank in Rank if rank is not _PROSE)
+_NAMING = tuple(rank for rank in Rank if rank is not _PROSE)
 
 
 def _behind(rank: Rank) -> sa.Select[Any]:
     """The texts of a rank behind a bound."""
-    behind, beyond = sa.bindparam(f"behind_{rank}", type_=sa.BigInteger), str(_number(rank, 0, 0) + (1 << 60))
-    of_rank = (TEXT.c.id > behind, TEXT.c.id < sa.literal_column(beyond, sa.BigInteger))
-    return sa.select(*_SHOWN).where(*of_rank, TEXT.c.noun == sa.bindparam("noun"))
+    behind = sa.bindparam(f"behind_{rank}", type_=sa.BigInteger)
+    beyond = sa.literal_column(str(_number(Rank(rank + 1), 0, 0)), sa.BigInteger)
+    return sa.select(*_SHOWN).where(TEXT.c.id > behind, TEXT.c.id < beyond, TEXT.c.noun == sa.bindparam("noun"))
 
 
-_LATER = sa.select(sa.union_all(*map(_behind, _NAMES)).subquery()).limit(LATER + 1)
+_LATER = sa.select(sa.union_all(*map(_behind, _NAMING)).subquery()).limit(LATER + 1)
 
 
 def sequence_of(row: Any) -> int:

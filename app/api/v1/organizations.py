@@ -93,7 +93,7 @@ def foresee(tx: Transaction, several: Sequence[OrganizationIn]) -> Sequence[Fore
 
 
 def warned(
-    tx: Transaction, written: Sequence[tuple[OrganizationIn, UUID]], foreseen: Sequence[Foreseen | None] = ()
+    tx: Transaction, written: Sequence[tuple[OrganizationIn, UUID]], foreseen: Sequence[Foreseen | None]
 ) -> list[list[dict[str, Any]]]:
     """For each the organizations that may be the same body."""
     names = [(data.name, identifier) for data, identifier in written]
