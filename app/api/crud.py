@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, Unpack, cast
+from typing import Annotated, Any, cast
 from urllib.parse import urlencode
 
 import msgspec
@@ -52,10 +52,11 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
     record_path = f"/{{{resource.key_name}}}"
     by_key = Path(alias=resource.key_name, description=f"Id or slug of the {resource.name}.")
     about = openapi.Operations(resource)
-    # One for all creations, so that it is asked for several at once.
-    warned = resource.warnings is not None
-    ahead, after = (partial(_foresee, resource), partial(_with_warnings, resource)) if warned else (None, None)
-    at_once = partial(_create_several, resource)
+    # One for all creations, so that several are made, and asked about, at once.
+    creating: Manner = {"share": Share.closely, "at_once": partial(_create_several, resource)}
+    if resource.warnings is not None:
+        creating["ahead"] = partial(_foresee, resource.warnings)
+        creating["after"] = partial(_with_warnings, resource.warnings)
 
     @router.get("", **about.browse)
     async def browse(request: Request) -> Response:
@@ -66,9 +67,7 @@ def crud_router(resource: Resource[Any], resources: views.Resources) -> APIRoute
         author = deps.author(request)
         document = await read_object(request, types=(JSON,), limit=deps.settings(request).max_body_bytes)
         data = records.validated(resource, document)
-        return await _create(
-            request, resource, data, author, ahead=ahead, after=after, at_once=at_once, share=Share.closely
-        )
+        return await _create(request, resource, data, author, creating)
 
     @router.get(record_path, **about.fetch)
     async def fetch(request: Request, record: str = by_key) -> Response:
@@ -277,13 +276,7 @@ def _create_several(
     return [None if stored is None else _New(data, stored) for data, stored in zip(several, made, strict=True)]
 
 
-async def _create(
-    request: Request,
-    resource: Resource[Any],
-    data: Any,
-    author: Author,
-    **manner: Unpack[Manner],
-) -> Response:
+async def _create(request: Request, resource: Resource[Any], data: Any, author: Author, manner: Manner) -> Response:
     """A new record, with what its author may want to know. That is asked when the record is stored, so that no other write
     waits for it; but an answer that is kept for those who ask again is stored with the record, as a whole."""
     create = _Creation(resource, data)
@@ -292,7 +285,7 @@ async def _create(
         new = create(tx)
         if resource.warnings is not None:
             revisions.flush(tx)  # what is like it is sought differently while its own words are not in the index
-            [new] = _with_warnings(resource, tx, [new], [None])
+            [new] = _with_warnings(resource.warnings, tx, [new], [None])
         return _created(request, resource, new.stored)
 
     if request.state.idempotency_key is not None:
@@ -301,16 +294,12 @@ async def _create(
     return _created(request, resource, new.stored)
 
 
-def _foresee(resource: Resource[Any], tx: Transaction, creations: Sequence[Work[_New]]) -> Sequence[Any]:
-    data = [cast(_Creation, creation).data for creation in creations]
-    return cast(Warnings, resource.warnings).foresee(tx, data)
+def _foresee(warnings: Warnings, tx: Transaction, creations: Sequence[Work[_New]]) -> Sequence[Any]:
+    return warnings.foresee(tx, [cast(_Creation, creation).data for creation in creations])
 
 
-def _with_warnings(
-    resource: Resource[Any], tx: Transaction, several: Sequence[_New], foreseen: Sequence[Any]
-) -> list[_New]:
-    written = [(new.data, new.stored.id) for new in several]
-    warned = cast(Warnings, resource.warnings).told(tx, written, foreseen)
+def _with_warnings(warnings: Warnings, tx: Transaction, several: Sequence[_New], foreseen: Sequence[Any]) -> list[_New]:
+    warned = warnings.told(tx, [(new.data, new.stored.id) for new in several], foreseen)
     return [_warned(new, found) if found else new for new, found in zip(several, warned, strict=True)]
 
 
