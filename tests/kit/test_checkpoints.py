@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from itertools import count
@@ -34,17 +33,16 @@ def each_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def told(database: Database) -> Iterator[list[str]]:
+def told(database: Database) -> list[str]:
     """The checkpoints that the database has been told to make."""
     statements: list[str] = []
 
+    @event.listens_for(database.engine, "before_cursor_execute")
     def listen(_c: Any, _d: Any, statement: str, *_: Any) -> None:
         if "checkpoint" in statement:
             statements.append(statement)
 
-    event.listen(database.engine, "before_cursor_execute", listen)
-    yield statements
-    event.remove(database.engine, "before_cursor_execute", listen)
+    return statements
 
 
 def create(database: Database, name: str) -> None:

@@ -14,28 +14,19 @@ import pytest
 from sqlalchemy import exc
 
 from app.kit import engines
-
-HOME = Path(__file__).parents[2]
+from app.settings import HOME
 
 AT_ONCE = """
-import os, sys
+import sys
 from app.kit.engines import make_engine
+from tests.support.forks import at_once
+
+def open_it(address):
+    with make_engine(address, pool_size=1).connect() as connection:
+        return int(connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal")
 
 for address in sys.argv[1:]:
-    begin, go = os.pipe()
-    opening = []
-    for _ in range(10):
-        if (process := os.fork()) == 0:
-            os.close(go)
-            os.read(begin, 1)  # until all of them are there
-            with make_engine(address, pool_size=1).connect() as connection:
-                assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-            os._exit(0)
-        opening.append(process)
-    os.close(go)
-    os.close(begin)
-    if any([os.waitpid(process, 0)[1] for process in opening]):
-        sys.exit(f"not all could open {address}")
+    at_once(*[lambda: open_it(address)] * 10)
 """
 """Ten processes open each of some new files at the same moment."""
 

@@ -25,27 +25,17 @@ from tests.test_migrations import HEAD, REVISIONS, contents, dangling, revision
 
 LONG = 120
 AT_ONCE = """
-import os, sys
+import sys
+from functools import partial
+
 import uvicorn
 from app import cli, main
 from app.api import protocol
+from tests.support.forks import at_once
 
-begin, go = os.pipe()
-started = []
-for command in sys.argv[1:]:
-    if (process := os.fork()) == 0:
-        os.close(go)
-        os.read(begin, 1)  # until all of them are there
-        os._exit(cli.main(command.split()) or sys.stdout.flush() or 0)
-    started.append(process)
-os.close(go)
-for process in started:
-    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    if code:
-        sys.exit(f"{code}")
+at_once(*(partial(cli.main, command.split()) for command in sys.argv[1:]))
 """
-"""Runs each of its arguments as `concord` in a process of its own, all of them at the same moment: the program is loaded
-before, so that none is late."""
+"""Runs each of its arguments as `concord` in a process of its own, all of them at the same moment."""
 
 
 @contextmanager
